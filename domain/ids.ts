@@ -1,0 +1,45 @@
+/**
+ * Identifiers. Each is a lower-case prefix that says what it names, an underscore and a ULID, so that ids sort by
+ * the time they were made and a log line can be read without a schema.
+ */
+import { ulid } from 'ulid';
+
+declare const brand: unique symbol;
+/** A string that names one kind of thing; the brand stops one kind from being passed for another. */
+export type Id<Kind extends string> = string & { readonly [brand]: Kind };
+
+export type AccountId = Id<'account'>;
+export type WarehouseId = Id<'warehouse'>;
+export type PartnershipId = Id<'partnership'>;
+export type StoreId = Id<'store'>;
+export type ListingId = Id<'listing'>;
+export type OrderId = Id<'order'>;
+export type PackageId = Id<'package'>;
+export type SupplyOrderId = Id<'supplyOrder'>;
+
+/** One prefix per kind of thing that gets an id of its own. */
+export const ID_PREFIXES = {
+  account: 'acct',
+  apiKey: 'key',
+  warehouse: 'wh',
+  customer: 'cust',
+  invitation: 'inv',
+  partnership: 'pship',
+  store: 'store',
+  listing: 'lst',
+  order: 'ord',
+  package: 'pkg',
+  supplyOrder: 'sord',
+  pushRule: 'rule',
+  notification: 'ntf',
+  command: 'cmd',
+  job: 'job',
+  audit: 'aud',
+  inbox: 'evt',
+} as const;
+export type IdKind = keyof typeof ID_PREFIXES;
+
+/** A fresh id of the given kind, e.g. `ord_01JD…`. */
+export function newId<Kind extends IdKind>(kind: Kind): Id<Kind> {
+  return `${ID_PREFIXES[kind]}_${ulid().toLowerCase()}` as Id<Kind>;
+}
