@@ -1,0 +1,176 @@
+/**
+ * The one catalogue of failures: what each is called, how it is answered over HTTP, whether trying again can help, how
+ * loudly it is logged and what an operator can do. Activities translate into it, `api/problems.ts` translates out of it.
+ */
+
+interface FailureKind {
+  readonly status: number;
+  readonly title: string;
+  /** The same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean;
+  readonly level: 'warn' | 'error';
+  /** For operators: what to look at, what to do. */
+  readonly hint?: string;
+}
+
+const refusal = (status: number, title: string, hint?: string): FailureKind => ({
+  status,
+  title,
+  retryable: false,
+  level: 'warn',
+  ...(hint === undefined ? {} : { hint }),
+});
+
+export const FAILURES = {
+  // The request itself
+  invalid_input: refusal(422, 'The request holds values that cannot be accepted'),
+  malformed_json: refusal(400, 'The body is not valid JSON'),
+  body_too_large: refusal(413, 'The body is larger than allowed'),
+  unsupported_media_type: refusal(415, 'The body must be application/json'),
+  idempotency_key_required: refusal(400, 'This call moves money or goods and needs an Idempotency-Key header'),
+  idempotency_key_invalid: refusal(400, 'The Idempotency-Key header must be 1 to 200 visible characters'),
+  idempotency_key_reused: refusal(422, 'This Idempotency-Key was used with another request'),
+  idempotency_in_progress: {
+    ...refusal(409, 'The first request with this Idempotency-Key is still running'),
+    retryable: true,
+  },
+  rate_limited: { ...refusal(429, 'Too many requests with this key'), retryable: true },
+  unauthenticated: refusal(401, 'An API key is needed, or the one given is not known'),
+  bad_signature: refusal(401, 'The signature does not fit the body'),
+  stale_timestamp: refusal(401, 'The time in the message is too old or too far ahead'),
+  permission_missing: refusal(403, 'The API key does not have the permission for this'),
+  plan_too_low: refusal(403, "The account's plan does not include this"),
+  not_found: refusal(404, 'Not found'),
+  method_not_allowed: refusal(405, 'The path exists, but not with this method'),
+
+  // Accounts and set-up
+  inventory_off: refusal(
+    409,
+    "The account's Inventory switch is off",
+    'Turn it on with PATCH /v1/account {"inventoryEnabled":true}',
+  ),
+  setup_incomplete: refusal(409, 'The Distribution set-up is not live yet'),
+  already_activated: refusal(409, 'Distribution is active already'),
+  base_currency_fixed: refusal(409, 'The base currency cannot change once an order has been pushed'),
+
+  // Partnership
+  invitation_invalid: refusal(422, 'The invitation is not valid'),
+  partnership_exists: refusal(409, 'There is an open application or partnership between the two accounts'),
+  invalid_transition: refusal(409, 'The current status does not allow this'),
+  immutable: refusal(422, 'This can not be changed'),
+  balance_open: refusal(409, 'The balance of the former partnership is not settled'),
+  customer_in_use: refusal(409, 'The customer was linked to a partnership'),
+
+  // Catalogue and stock
+  sku_taken: refusal(409, 'The account has a SKU with this code'),
+  name_taken: refusal(409, 'The name is taken'),
+  sku_in_use: refusal(409, 'Unfinished orders hold this SKU'),
+  insufficient_stock: refusal(409, 'Not enough is available'),
+  quantity_below_zero: refusal(409, 'The change would make a quantity negative'),
+  stock_is_mirrored: refusal(409, 'The stock is mirrored from its source and read-only here'),
+  distribution_product_limit: refusal(409, 'A supplier has at most 200 distribution products'),
+  combination_not_supported: refusal(422, 'Combination SKUs can not be distributed'),
+  sub_distribution_not_allowed: refusal(422, 'A claimed SKU can not be distributed on'),
+  publish_in_progress: refusal(409, 'The product is being published'),
+  already_claimed: refusal(409, 'The product is claimed already'),
+  not_claimable: refusal(409, 'The product can not be claimed now'),
+
+  // Stores and listings
+  store_taken: refusal(409, 'The shop belongs to an account already'),
+  platform_not_configured: refusal(
+    409,
+    'This platform is not configured on this hub',
+    "Set the platform's variables (see .env.example)",
+  ),
+  state_invalid: refusal(422, 'The authorisation state is unknown, used or expired'),
+  needs_authorization: refusal(
+    409,
+    'The store must be authorised again by its owner',
+    'Open GET /v1/stores/{id}/authorization-url and follow it',
+  ),
+  store_disconnected: refusal(409, 'The store is disconnected'),
+  push_rule_limit: refusal(409, 'An account has at most 200 push rules'),
+  rule_sku_limit: refusal(422, 'A push rule names at most 5000 SKUs'),
+  priority_taken: refusal(409, 'Another rule has this priority'),
+  no_push_rule: refusal(409, 'No enabled push rule contains the SKU'),
+
+  // Orders
+  push_blocked: refusal(409, 'The package can not be pushed'),
+  not_pushable: refusal(409, 'The package is not in a state that can be pushed'),
+  recall_not_possible: refusal(409, 'The package can not be recalled any more'),
+  not_pushed: refusal(409, 'The package was not pushed'),
+  currency_mismatch: refusal(422, 'The amount is not in the currency of the account'),
+  transaction_id_reused: refusal(409, 'The transaction id was booked with another amount'),
+
+  // Operations
+  operation_not_parked: refusal(409, 'The operation is not waiting for a decision'),
+
+  // Ours and our neighbours'
+  unavailable: {
+    status: 503,
+    title: 'A part of the hub can not be reached',
+    retryable: true,
+    level: 'error',
+    hint: 'Check MongoDB and Temporal with GET /readyz; nothing was left half-done',
+  },
+  platform_unavailable: {
+    status: 503,
+    title: 'The platform can not be reached',
+    retryable: true,
+    level: 'warn',
+    hint: 'It is tried again by itself; look at the platform’s status page if it lasts',
+  },
+  platform_rejected: {
+    status: 409,
+    title: 'The platform refused',
+    retryable: false,
+    level: 'warn',
+    hint: 'The platform’s own words say why',
+  },
+  internal: {
+    status: 500,
+    title: 'Something went wrong on our side',
+    retryable: true,
+    level: 'error',
+    hint: 'Find the log line by its request id',
+  },
+} as const satisfies Record<string, FailureKind>;
+
+export type FailureCode = keyof typeof FAILURES;
+
+/** One place in the input that is wrong. `pointer` is a JSON pointer (RFC 6901). */
+export interface InputProblem {
+  readonly pointer: string;
+  readonly code: string;
+  readonly detail: string;
+}
+
+export interface FailureExtra {
+  /** Members added to the problem body, e.g. `available`, `blockers`, `permission`. Nothing internal. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly errors?: readonly InputProblem[];
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** Every failure the hub raises on purpose. `detail` is for people and holds nothing internal. */
+export class HubError extends Error {
+  override readonly name = 'HubError';
+  constructor(
+    readonly code: FailureCode,
+    readonly detail: string,
+    readonly extra: FailureExtra = {},
+  ) {
+    super(`${code}: ${detail}`, extra.cause === undefined ? undefined : { cause: extra.cause });
+  }
+  get retryable(): boolean {
+    return FAILURES[this.code].retryable;
+  }
+}
+
+/** True for a `HubError`, also across module copies and test realms, where `instanceof` fails. */
+export function isHubError(error: unknown): error is HubError {
+  return error instanceof Error
+    ? error.name === 'HubError'
+    : typeof error === 'object' && error !== null && (error as { name?: unknown }).name === 'HubError';
+}

@@ -1,0 +1,135 @@
+/** Orders, packages and what can hold a push back. Contract: orders.md. */
+
+/** Least advanced first: an order shows the least advanced of its packages. */
+export const PACKAGE_STATUSES = [
+  'push_failed',
+  'new',
+  'pushing',
+  'pushed',
+  'recalling',
+  'packed',
+  'to_pickup',
+  'shipped',
+  'completed',
+  'recalled',
+  'cancelled',
+] as const;
+export type PackageStatus = (typeof PACKAGE_STATUSES)[number];
+export type OrderStatus = PackageStatus | 'unmapped' | 'unpaid';
+
+/** A push is open and must have a running workflow in these. */
+export const OPEN_PUSH_STATUSES: readonly PackageStatus[] = ['pushing'];
+
+/** The least advanced of the packages' statuses. */
+export function orderStatusOf(order: {
+  readonly unmapped: boolean;
+  readonly cancelled: boolean;
+  readonly synced: boolean;
+  readonly packages: readonly { readonly status: PackageStatus }[];
+}): OrderStatus {
+  if (order.cancelled && order.packages.length === 0) return 'cancelled';
+  if (order.unmapped) return 'unmapped';
+  if (!order.synced) return 'unpaid';
+  let least: PackageStatus = 'cancelled';
+  for (const { status } of order.packages)
+    if (PACKAGE_STATUSES.indexOf(status) < PACKAGE_STATUSES.indexOf(least)) least = status;
+  return least;
+}
+
+export type Blocker =
+  | { readonly code: 'not_partnered'; readonly detail: string }
+  | { readonly code: 'sku_inactive'; readonly detail: string; readonly sku: string }
+  | { readonly code: 'sku_not_mapped'; readonly detail: string; readonly line: string }
+  | { readonly code: 'price_missing' | 'exchange_rate_missing'; readonly detail: string; readonly sku: string }
+  | {
+      readonly code: 'out_of_stock';
+      readonly detail: string;
+      readonly sku: string;
+      readonly needed: number;
+      readonly available: number;
+    }
+  | { readonly code: 'quota_reached'; readonly detail: string; readonly side: 'supplier' | 'distributor' }
+  | { readonly code: 'insufficient_funds'; readonly detail: string };
+
+export interface PushFacts {
+  readonly partnered: boolean;
+  readonly lines: readonly {
+    readonly line: string;
+    /** The supplier's SKU; null where the line has no mapping. */
+    readonly supplierSku: string | null;
+    readonly quantity: number;
+    readonly active: boolean;
+    /** Null where no price could be computed, with the reason. */
+    readonly priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+  }[];
+  readonly availableOf: (supplierSku: string) => number;
+  readonly quota: {
+    readonly supplier: { readonly used: number; readonly limit: number | null };
+    readonly distributor: { readonly used: number; readonly limit: number | null };
+  };
+  /** Minor units of the settlement currency; charge is null where a price is missing. */
+  readonly funds: { readonly balance: number; readonly creditLimit: number; readonly charge: number | null };
+}
+
+/** Every blocker that holds, in the contract's order; none means the package can be pushed. */
+export function findBlockers(facts: PushFacts): Blocker[] {
+  const blockers: Blocker[] = [];
+  if (!facts.partnered)
+    blockers.push({
+      code: 'not_partnered',
+      detail: 'The partnership is not active, and the order was not synced before it ended',
+    });
+  const needed = new Map<string, number>();
+  const inactive = new Set<string>();
+  for (const line of facts.lines) {
+    if (line.supplierSku === null) {
+      blockers.push({ code: 'sku_not_mapped', line: line.line, detail: `Line ${line.line} has no mapping` });
+      continue;
+    }
+    needed.set(line.supplierSku, (needed.get(line.supplierSku) ?? 0) + line.quantity);
+    if (!line.active) inactive.add(line.supplierSku);
+  }
+  for (const sku of inactive)
+    blockers.push({ code: 'sku_inactive', sku, detail: `The claim or the product ${sku} is not active` });
+  for (const line of facts.lines)
+    if (line.supplierSku !== null && line.priceReason !== null)
+      blockers.push({
+        code: line.priceReason,
+        sku: line.supplierSku,
+        detail: `No price for ${line.supplierSku} could be computed`,
+      });
+  for (const [sku, quantity] of needed) {
+    const free = facts.availableOf(sku);
+    if (free < quantity)
+      blockers.push({
+        code: 'out_of_stock',
+        sku,
+        needed: quantity,
+        available: free,
+        detail: `${quantity} of ${sku} are needed, ${free} are available`,
+      });
+  }
+  for (const side of ['supplier', 'distributor'] as const) {
+    const { used, limit } = facts.quota[side];
+    if (limit !== null && used >= limit)
+      blockers.push({
+        code: 'quota_reached',
+        side,
+        detail: `The ${side} has used ${used} of ${limit} orders this month`,
+      });
+  }
+  const { balance, creditLimit, charge } = facts.funds;
+  if (charge !== null && balance - charge < -creditLimit)
+    blockers.push({ code: 'insufficient_funds', detail: 'Balance and unused credit do not cover the charge' });
+  return blockers;
+}
+
+/** What the supplier may read of the recipient: everything exactly when the supplier arranges the carrier. orders.md, Supply orders. */
+export function supplierArrangesCarrier(shipping: string, platform: string): boolean {
+  return (shipping === 'self_delivery' || shipping === 'self_arranged') && platform !== 'temu';
+}
+
+/** Masks a recipient's field: its first character and nothing else. */
+export function mask(text: string): string {
+  return text === '' ? '' : `${[...text][0]}***`;
+}
