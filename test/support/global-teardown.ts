@@ -1,2 +1,6 @@
 /** Runs once after all tests. */
-export default async function globalTeardown(): Promise<void> {}
+import { endTestRun } from './global-setup';
+
+export default async function globalTeardown(): Promise<void> {
+  await endTestRun();
+}
