@@ -1,0 +1,124 @@
+/** The connection to MongoDB, and the one way to run a transaction. */
+import mongoose, { type ClientSession, type Connection } from 'mongoose';
+import pLimit, { type LimitFunction } from 'p-limit';
+import { HubError } from '../domain/failures';
+import { createFieldCipher, type FieldCipher, type KeyRing } from './cipher';
+import { createModels, type Models, prepareCollections } from './models';
+
+export interface Database {
+  readonly connection: Connection;
+  readonly models: Models;
+  readonly cipher: FieldCipher;
+  now(): Date;
+  /**
+   * Runs `work` in a transaction and again when it met a conflict, so `work` may run several times: nothing but database
+   * calls in it. Those with the same `hot` key take turns within this process; that only spares conflicts, correctness
+   * rests on the guards.
+   */
+  transact<T>(work: (session: ClientSession) => Promise<T>, hot?: string): Promise<T>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly uri: string;
+  readonly database: string;
+  readonly dataKeys: KeyRing['keys'];
+  readonly now?: () => Date;
+  /** How long to look for a server before a call fails. Milliseconds. */
+  readonly serverSelectionTimeoutMs?: number;
+  /** Emit the driver's command events; a test listens to them. */
+  readonly monitorCommands?: boolean;
+  readonly maxPoolSize?: number;
+}
+
+/** Connects, and makes what is missing of collections and indexes. */
+export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
+  const connection = mongoose.createConnection(options.uri, {
+    dbName: options.database,
+    writeConcern: { w: 'majority', j: true },
+    readConcern: { level: 'majority' },
+    serverSelectionTimeoutMS: options.serverSelectionTimeoutMs ?? 5_000,
+    monitorCommands: options.monitorCommands ?? false,
+    maxPoolSize: options.maxPoolSize ?? 50,
+    autoCreate: false,
+    autoIndex: false,
+    bufferCommands: false,
+  } as mongoose.ConnectOptions);
+  await connection.asPromise();
+  const models = createModels(connection);
+  await prepareCollections(models);
+  const turns = new Map<string, LimitFunction>();
+
+  async function once<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
+    const session = await connection.startSession();
+    try {
+      return await session.withTransaction(() => work(session), {
+        readConcern: { level: 'snapshot' },
+        writeConcern: { w: 'majority', j: true },
+      });
+    } finally {
+      await session.endSession();
+    }
+  }
+
+  return {
+    connection,
+    models,
+    cipher: createFieldCipher({ keys: options.dataKeys }),
+    now: options.now ?? (() => new Date()),
+    async transact(work, hot) {
+      if (hot === undefined) return once(work);
+      const turn = turns.get(hot) ?? pLimit(1);
+      turns.set(hot, turn);
+      try {
+        return await turn(() => once(work));
+      } finally {
+        if (turn.activeCount === 0 && turn.pendingCount === 0) turns.delete(hot);
+      }
+    },
+    async ping() {
+      await connection.db?.admin().ping();
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** The driver's code for a broken unique index. */
+export function isDuplicateKey(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === 11000;
+}
+
+/** The database could not be reached: what the driver throws then, by name, since it has many classes for it. */
+export function isDatabaseDown(error: unknown): boolean {
+  const name = (error as { name?: unknown } | null)?.name;
+  return (
+    typeof name === 'string' &&
+    /^(Mongo(ServerSelection|Network|NetworkTimeout|PoolCleared|PoolClosed|NotConnected|TopologyClosed|ExpiredSession)Error|MongooseServerSelectionError|PoolClearedOnNetworkError|MongoOperationTimeoutError)$/.test(
+      name,
+    )
+  );
+}
+
+/** A document that must be there, and the caller's: what is not is 404, whoever else has it. */
+export function found<T>(document: T | null | undefined, what: string): T {
+  if (document === null || document === undefined) throw new HubError('not_found', `There is no such ${what}`);
+  return document;
+}
+
+export interface Page<T> {
+  readonly items: T[];
+  readonly nextCursor: string | null;
+}
+export interface PageRequest {
+  readonly limit: number;
+  /** The `_id` after which to go on. */
+  readonly after: string | null;
+}
+
+/** Cuts one row more than asked for into a page and the cursor of the next. */
+export function toPage<T>(rows: T[], limit: number, cursorOf: (row: T) => string): Page<T> {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return { items, nextCursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
+}

@@ -1,0 +1,41 @@
+/** The store as the other rooms see it: one object of repositories, each returning plain values. */
+import { connectDatabase, type Database, type DatabaseOptions } from './database';
+import { createAccountRepository } from './repositories/accounts';
+import { createBillingRepository } from './repositories/billing';
+import { createCatalogueRepository } from './repositories/catalogue';
+import { createDueRepository } from './repositories/dues';
+import { createIdempotencyRepository, createInboxRepository } from './repositories/inbox';
+import { createNotificationRepository } from './repositories/notifications';
+import { createOperationRepository } from './repositories/operations';
+import { createOrderRepository } from './repositories/orders';
+import { createPartnershipRepository } from './repositories/partnerships';
+import { createProductRepository } from './repositories/products';
+import { createPushRepository } from './repositories/pushes';
+import { createStockRepository } from './repositories/stock';
+import { createStoreRepository } from './repositories/stores';
+
+export function createStore(database: Database) {
+  return {
+    database,
+    accounts: createAccountRepository(database),
+    billing: createBillingRepository(database),
+    catalogue: createCatalogueRepository(database),
+    dues: createDueRepository(database),
+    idempotency: createIdempotencyRepository(database),
+    inbox: createInboxRepository(database),
+    notifications: createNotificationRepository(database),
+    operations: createOperationRepository(database),
+    orders: createOrderRepository(database),
+    partnerships: createPartnershipRepository(database),
+    products: createProductRepository(database),
+    pushes: createPushRepository(database),
+    stock: createStockRepository(database),
+    stores: createStoreRepository(database),
+  };
+}
+export type Store = ReturnType<typeof createStore>;
+
+/** Connects and composes. The caller closes `store.database`. */
+export async function connectStore(options: DatabaseOptions): Promise<Store> {
+  return createStore(await connectDatabase(options));
+}

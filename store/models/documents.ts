@@ -1,0 +1,487 @@
+/** The shape of every stored document. `_id` says what is unique; where it is built from other ids, a repeat is a no-op. */
+import type { Permission, Plan } from '../../domain/accounts';
+import type { Currency, Rounding } from '../../domain/money';
+import type { Blocker, PackageStatus } from '../../domain/orders';
+import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/partnership';
+import type { Charge, ExchangeRate, FeeSettings, Shipping } from '../../domain/pricing';
+import type { PushRule } from '../../domain/push-rules';
+import type { AdjustmentKind, StockLevels } from '../../domain/stock';
+import type { Sealed } from '../cipher';
+
+export interface AccountDoc {
+  _id: string;
+  name: string;
+  plan: Plan;
+  inventoryEnabled: boolean;
+  /** Orders per calendar month (UTC); null is without limit. */
+  orderQuota: number | null;
+  createdAt: Date;
+}
+
+export interface ApiKeyDoc {
+  _id: string;
+  account: string;
+  name: string;
+  /** SHA-256 of the secret part. The secret has 256 random bits, so a slow hash would add nothing. */
+  hash: string;
+  permissions: Permission[];
+  createdAt: Date;
+  revokedAt: Date | null;
+}
+
+/** `_id` = account:month */
+export interface QuotaDoc {
+  _id: string;
+  account: string;
+  used: number;
+}
+
+export interface WarehouseDoc {
+  _id: string;
+  account: string;
+  name: string;
+  kind: 'own' | 'third_party' | 'supplier';
+  /** For kind `supplier`: whose stock it shows. */
+  source: { partnership: string; supplier: string; warehouse: string } | null;
+  createdAt: Date;
+}
+
+/** `_id` = account/code */
+export interface SkuDoc {
+  _id: string;
+  account: string;
+  sku: string;
+  name: string;
+  kind: 'single' | 'combination';
+  components: { sku: string; quantity: number }[];
+  /** Where the SKU's stock comes from, if not from the account itself. */
+  mirror: { partnership: string; supplier: string; supplierSku: string } | null;
+  createdAt: Date;
+}
+
+/** `_id` = warehouse/sku */
+export interface StockDoc extends StockLevels {
+  _id: string;
+  account: string;
+  warehouse: string;
+  sku: string;
+  /** Kept beside its parts so that a guard is one comparison. */
+  available: number;
+  mirrored: boolean;
+}
+
+/** `_id` is the change's unique key. */
+export interface StockJournalDoc {
+  _id: string;
+  account: string;
+  warehouse: string;
+  sku: string;
+  kind: AdjustmentKind | 'transferOut' | 'transferIn' | 'allocate' | 'release' | 'push' | 'mirror' | 'claim';
+  reason: string;
+  /** The document it was done for. */
+  document: string;
+  before: StockLevels;
+  after: StockLevels;
+  at: Date;
+}
+
+export interface CustomerDoc {
+  _id: string;
+  account: string;
+  name: string;
+  linked: boolean;
+  createdAt: Date;
+}
+
+/** `_id` = account */
+export interface SupplierDoc {
+  _id: string;
+  baseCurrency: Currency | null;
+  bigshop: { name: string; contact: string } | null;
+  rounding: Rounding;
+  fees: FeeSettings | null;
+  rates: ExchangeRate[];
+  steps: SetupStep[];
+  live: boolean;
+  /** An order was pushed: the base currency is fixed. */
+  pushed: boolean;
+  createdAt: Date;
+}
+
+export interface InvitationDoc {
+  _id: string;
+  supplier: string;
+  tokenHash: string;
+  expiresAt: Date;
+  revokedAt: Date | null;
+  createdAt: Date;
+}
+
+export interface PartnershipDoc {
+  _id: string;
+  supplier: string;
+  distributor: string;
+  status: PartnershipStatus;
+  /** True while pending or partnered; the unique index on the pair covers these only. */
+  open: boolean;
+  application: {
+    company: string;
+    channels: string[];
+    /** Contact name, phone, e-mail and message (JSON), sealed for this partnership. */
+    contact: Sealed;
+  };
+  invitation: string;
+  customer: string | null;
+  settlementCurrency: Currency | null;
+  level: string | null;
+  /** The supplier's warehouses the distributor was given. */
+  warehouses: string[];
+  reason: string | null;
+  /** The command that decided, so that its repeat is answered as the first was. */
+  decision: string | null;
+  appliedAt: Date;
+  decidedAt: Date | null;
+  endedAt: Date | null;
+}
+
+/** `_id` = partnership */
+export interface BillingAccountDoc {
+  _id: string;
+  supplier: string;
+  distributor: string;
+  currency: Currency;
+  /** Minor units, signed, as the distributor sees it. */
+  balance: number;
+  creditLimit: number;
+  creditPeriodDays: number | null;
+}
+
+export const RECORD_TYPES = [
+  'order_push',
+  'push_reversal',
+  'order_recall',
+  'return_refund',
+  'return_charge',
+  'top_up',
+  'adjustment',
+  'manual_entry',
+] as const;
+export type RecordType = (typeof RECORD_TYPES)[number];
+
+/** `_id` is the transaction id. One document for both sides; amounts are the distributor's. */
+export interface RecordDoc {
+  _id: string;
+  partnership: string;
+  supplier: string;
+  distributor: string;
+  type: RecordType;
+  package: string | null;
+  document: string | null;
+  lines: Charge['lines'][number][];
+  note: string | null;
+  amount: number;
+  currency: Currency;
+  balanceAfter: number;
+  at: Date;
+}
+
+/** `_id` = supplier/sku */
+export interface ProductDoc {
+  _id: string;
+  supplier: string;
+  sku: string;
+  status: 'publishing' | 'enabled' | 'disabled';
+  /** Grows with each publication. */
+  attempt: number;
+  /** Minor units of the supplier's base currency. */
+  basePrice: number | null;
+  createdAt: Date;
+}
+
+/** One row per claim, stop, enable, disable: who, when, why. Nothing removes from it. */
+export interface ProductLogDoc {
+  _id: string;
+  supplier: string;
+  sku: string;
+  what: 'added' | 'enabled' | 'disabled' | 'claimed' | 'stopped';
+  who: string;
+  why: string | null;
+  at: Date;
+}
+
+/** `_id` = partnership/supplier's sku */
+export interface ClaimDoc {
+  _id: string;
+  partnership: string;
+  supplier: string;
+  distributor: string;
+  supplierSku: string;
+  /** The distributor's own merchant SKU. */
+  sku: string;
+  stopped: boolean;
+  causes: ClaimCause[];
+  inactiveSince: Date | null;
+  /** Minor units of the settlement currency, as the distributor is shown it. */
+  shownPrice: number | null;
+  billedPrice: number | null;
+  claimedAt: Date;
+}
+
+export interface StoreDoc {
+  _id: string;
+  account: string;
+  platform: string;
+  name: string;
+  shopId: string | null;
+  /** platform:shop while connected; one shop belongs to one account. */
+  shopKey: string | null;
+  status: 'authorizing' | 'connected' | 'needs_authorization' | 'disconnected';
+  tokens: Sealed | null;
+  accessExpiresAt: Date | null;
+  refreshExpiresAt: Date | null;
+  /** Grows with each stored pair. */
+  tokenVersion: number;
+  /** One refresher at a time: who holds it and until when. */
+  refreshLease: { holder: string; until: Date } | null;
+  createdAt: Date;
+}
+
+/** `_id` = SHA-256 of the state. Single use, ten minutes. */
+export interface AuthorizationStateDoc {
+  _id: string;
+  account: string;
+  store: string;
+  expiresAt: Date;
+}
+
+/** `_id` = store/item/model */
+export interface ListingDoc {
+  _id: string;
+  account: string;
+  store: string;
+  item: string;
+  model: string;
+  sellerSku: string;
+  title: string;
+  imageUrl: string | null;
+  variation: string;
+  price: string;
+  currency: string;
+  platformQuantity: number;
+  status: string;
+  /** The connected merchant SKU. */
+  sku: string | null;
+  unconnectedReason: 'no_such_sku' | 'ambiguous' | 'empty_code' | null;
+  automatic: boolean;
+  updatedAt: Date;
+}
+
+/** `_id` = lane|subject. Exists exactly while something is due. */
+export interface DueDoc {
+  _id: string;
+  /** `store-lane/{store}` or `mirror-lane/{partnership}`. */
+  lane: string;
+  account: string;
+  /** A listing id, or a supplier's SKU. */
+  subject: string;
+  /** The platform item of a listing, so that one call's entries are found together. */
+  item: string;
+  /** Zeros go first. */
+  urgent: boolean;
+  /** Send although the store has that quantity. */
+  forced: boolean;
+  /** Grows with every change; the lane removes the mark only if it is still the one it read. */
+  revision: number;
+  changes: number;
+  cause: string;
+  since: Date;
+  /** Set aside by an abandoned lane until the next change. */
+  failed: boolean;
+}
+
+export type PushOutcome = 'accepted' | 'refused' | 'failed' | 'skipped';
+export interface PushResult {
+  quantity: number | null;
+  before: number | null;
+  cause: string;
+  rule: string | null;
+  revision: number | null;
+  at: Date;
+  outcome: PushOutcome;
+  error: string | null;
+  attempts: number;
+  /** How many changes it stands for. */
+  changes: number;
+}
+
+/** `_id` = listing id, or partnership/supplier's sku. */
+export interface PushRecordDoc {
+  _id: string;
+  account: string;
+  kind: 'store' | 'distributor';
+  sku: string;
+  store: string | null;
+  distributor: string | null;
+  /** The last quantity accepted there. */
+  accepted: number | null;
+  latest: PushResult;
+  history: PushResult[];
+}
+
+export interface PushRuleDoc extends Omit<PushRule, 'id'> {
+  _id: string;
+  account: string;
+  updatedAt: Date;
+}
+
+export interface OrderLine {
+  line: string;
+  listing: string | null;
+  sku: string | null;
+  title: string;
+  quantity: number;
+  unmappedReason: 'no_such_listing' | 'listing_not_connected' | 'no_such_sku' | null;
+}
+
+export interface OrderDoc {
+  _id: string;
+  account: string;
+  /** A store's id, or `api` for orders that come without one. */
+  store: string;
+  platform: string;
+  storeName: string;
+  platformOrder: string;
+  platformState: string;
+  /** The platform's time of last change; an older state never replaces a newer. */
+  version: number;
+  state: string;
+  currency: string;
+  shipping: Shipping;
+  lines: OrderLine[];
+  recipient: Sealed | null;
+  packages: string[];
+  syncedAt: Date | null;
+  placedAt: Date;
+  createdAt: Date;
+}
+
+export interface PackageLine {
+  line: string;
+  sku: string;
+  supplierSku: string | null;
+  quantity: number;
+  /** Minor units of the settlement currency, fixed at the sync; null with a reason where there is none. */
+  price: number | null;
+  priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+}
+
+export interface PackageDoc {
+  _id: string;
+  account: string;
+  order: string;
+  store: string;
+  platform: string;
+  storeName: string;
+  shipping: Shipping;
+  /** Null where the goods are the account's own. */
+  partnership: string | null;
+  supplier: string | null;
+  /** Where it is allocated: an own warehouse, or the distributor's view of the supplier's. */
+  warehouse: string | null;
+  /** The supplier's warehouse behind it. */
+  supplierWarehouse: string | null;
+  currency: Currency | null;
+  lines: PackageLine[];
+  status: PackageStatus;
+  allocated: boolean;
+  attempt: number;
+  /** Waits for an operator's decision. */
+  parked: boolean;
+  blockers: Blocker[];
+  failure: { code: string; detail: string; held: string; retryable: boolean } | null;
+  charge: Charge | null;
+  supplyOrder: string | null;
+  syncedAt: Date;
+  pushedAt: Date | null;
+  updatedAt: Date;
+}
+
+/** `_id` = supply order id derived from the package and attempt. */
+export interface SupplyOrderDoc {
+  _id: string;
+  supplier: string;
+  distributor: string;
+  partnership: string;
+  package: string;
+  attempt: number;
+  status: 'new' | 'packed' | 'to_pickup' | 'shipped' | 'completed' | 'cancelled';
+  warehouse: string;
+  sourceStore: string;
+  platform: string;
+  paymentMethod: 'prepaid';
+  shipping: Shipping;
+  lines: { line: string; sku: string; quantity: number; price: number }[];
+  currency: Currency;
+  charge: Charge;
+  /** Sealed anew for the supplier's account. */
+  recipient: Sealed | null;
+  pushedAt: Date;
+}
+
+/** An incoming push, stored before it is answered. `_id` = platform:dedupe key. */
+export interface InboxDoc {
+  _id: string;
+  platform: string;
+  shopId: string | null;
+  account: string | null;
+  store: string | null;
+  platformOrder: string | null;
+  body: Sealed;
+  status: 'stored' | 'unrouted' | 'done' | 'ignored';
+  receivedAt: Date;
+  expiresAt: Date;
+}
+
+/** `_id` = SHA-256 of account, route and key. */
+export interface IdempotencyDoc {
+  _id: string;
+  account: string;
+  bodyHash: string;
+  /** Stays the same when a first that died is taken over, so that what it did is not done twice. */
+  command: string;
+  status: 'running' | 'done';
+  leaseUntil: Date;
+  answer: Sealed | null;
+  expiresAt: Date;
+}
+
+export const OPERATION_STATUSES = ['running', 'parked', 'done', 'failed', 'abandoned'] as const;
+export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+
+/** `_id` = the workflow's id with "/" as ".". */
+export interface OperationDoc {
+  _id: string;
+  /** Who may see it. */
+  accounts: string[];
+  kind: string;
+  workflowId: string;
+  document: string;
+  status: OperationStatus;
+  progress: { done: number; failed: number; total: number };
+  result: Record<string, unknown> | null;
+  error: { code: string; detail: string; hint: string | null } | null;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** `_id` is derived from the event, so that it is told once. */
+export interface NotificationDoc {
+  _id: string;
+  account: string;
+  event: string;
+  title: string;
+  document: string;
+  detail: string | null;
+  readAt: Date | null;
+  at: Date;
+}

@@ -1,0 +1,460 @@
+/** The mongoose models. Each index carries its reason. Validation proper is at the borders (zod); these schemas refuse unknown paths. */
+import { type Connection, type Model, Schema, type SchemaDefinition } from 'mongoose';
+import type * as D from './documents';
+
+const text = { type: String, required: true } as const;
+const optionalText = { type: String, default: null } as const;
+const whole = { type: Number, required: true } as const;
+const optionalNumber = { type: Number, default: null } as const;
+const flag = { type: Boolean, required: true } as const;
+const time = { type: Date, required: true } as const;
+const optionalTime = { type: Date, default: null } as const;
+/** A nested value whose shape zod and the compiler hold. */
+const value = { type: Schema.Types.Mixed, default: null } as const;
+const values = { type: [Schema.Types.Mixed], required: true } as const;
+const texts = { type: [String], required: true } as const;
+
+function schema<T>(definition: Record<keyof T & string, unknown>, ...indexes: [Record<string, 1 | -1>, object?][]) {
+  const made = new Schema<T>(definition as SchemaDefinition<T>, {
+    strict: 'throw',
+    strictQuery: 'throw',
+    versionKey: false,
+    minimize: false,
+    autoCreate: false,
+    autoIndex: false,
+    _id: false,
+  });
+  for (const [fields, options] of indexes) made.index(fields, options);
+  return made;
+}
+
+const schemas = {
+  // By id only.
+  accounts: schema<D.AccountDoc>({
+    _id: text,
+    name: text,
+    plan: text,
+    inventoryEnabled: flag,
+    orderQuota: optionalNumber,
+    createdAt: time,
+  }),
+  apiKeys: schema<D.ApiKeyDoc>(
+    { _id: text, account: text, name: text, hash: text, permissions: texts, createdAt: time, revokedAt: optionalTime },
+    // The list of an account's keys.
+    [{ account: 1, _id: 1 }],
+  ),
+  quotas: schema<D.QuotaDoc>({ _id: text, account: text, used: whole }),
+  warehouses: schema<D.WarehouseDoc>(
+    { _id: text, account: text, name: text, kind: text, source: value, createdAt: time },
+    [{ account: 1, _id: 1 }],
+    // One view per partnership and supplier warehouse: an approval that is repeated makes none twice.
+    [
+      { 'source.partnership': 1, 'source.warehouse': 1 },
+      { unique: true, partialFilterExpression: { kind: 'supplier' } },
+    ],
+  ),
+  skus: schema<D.SkuDoc>(
+    { _id: text, account: text, sku: text, name: text, kind: text, components: values, mirror: value, createdAt: time },
+    [{ account: 1, sku: 1 }],
+    // Which combinations a component's change touches.
+    [{ account: 1, 'components.sku': 1 }],
+  ),
+  stock: schema<D.StockDoc>(
+    {
+      _id: text,
+      account: text,
+      warehouse: text,
+      sku: text,
+      onHand: whole,
+      allocated: whole,
+      reserved: whole,
+      inTransit: whole,
+      available: whole,
+      mirrored: flag,
+    },
+    [{ account: 1, sku: 1, warehouse: 1 }],
+  ),
+  stockJournal: schema<D.StockJournalDoc>(
+    {
+      _id: text,
+      account: text,
+      warehouse: text,
+      sku: text,
+      kind: text,
+      reason: { type: String, default: '' },
+      document: text,
+      before: value,
+      after: value,
+      at: time,
+    },
+    // Newest first, by SKU and warehouse.
+    [{ account: 1, at: -1, _id: -1 }],
+    [{ account: 1, sku: 1, at: -1, _id: -1 }],
+  ),
+  customers: schema<D.CustomerDoc>({ _id: text, account: text, name: text, linked: flag, createdAt: time }, [
+    { account: 1, _id: 1 },
+  ]),
+  suppliers: schema<D.SupplierDoc>({
+    _id: text,
+    baseCurrency: optionalText,
+    bigshop: value,
+    rounding: text,
+    fees: value,
+    rates: values,
+    steps: texts,
+    live: flag,
+    pushed: flag,
+    createdAt: time,
+  }),
+  invitations: schema<D.InvitationDoc>(
+    { _id: text, supplier: text, tokenHash: text, expiresAt: time, revokedAt: optionalTime, createdAt: time },
+    [{ supplier: 1, _id: -1 }],
+    [{ tokenHash: 1 }, { unique: true }],
+  ),
+  partnerships: schema<D.PartnershipDoc>(
+    {
+      _id: text,
+      supplier: text,
+      distributor: text,
+      status: text,
+      open: flag,
+      application: value,
+      invitation: text,
+      customer: optionalText,
+      settlementCurrency: optionalText,
+      level: optionalText,
+      warehouses: texts,
+      reason: optionalText,
+      decision: optionalText,
+      appliedAt: time,
+      decidedAt: optionalTime,
+      endedAt: optionalTime,
+    },
+    // A pair has at most one that is not ended.
+    [
+      { supplier: 1, distributor: 1 },
+      { unique: true, partialFilterExpression: { open: true } },
+    ],
+    [{ supplier: 1, _id: -1 }],
+    [{ distributor: 1, _id: -1 }],
+  ),
+  billingAccounts: schema<D.BillingAccountDoc>({
+    _id: text,
+    supplier: text,
+    distributor: text,
+    currency: text,
+    balance: whole,
+    creditLimit: whole,
+    creditPeriodDays: optionalNumber,
+  }),
+  records: schema<D.RecordDoc>(
+    {
+      _id: text,
+      partnership: text,
+      supplier: text,
+      distributor: text,
+      type: text,
+      package: optionalText,
+      document: optionalText,
+      lines: values,
+      note: optionalText,
+      amount: whole,
+      currency: text,
+      balanceAfter: whole,
+      at: time,
+    },
+    [{ partnership: 1, at: -1, _id: -1 }],
+  ),
+  products: schema<D.ProductDoc>(
+    { _id: text, supplier: text, sku: text, status: text, attempt: whole, basePrice: optionalNumber, createdAt: time },
+    [{ supplier: 1, sku: 1 }],
+  ),
+  productLog: schema<D.ProductLogDoc>(
+    { _id: text, supplier: text, sku: text, what: text, who: text, why: optionalText, at: time },
+    [{ supplier: 1, sku: 1, at: -1 }],
+  ),
+  claims: schema<D.ClaimDoc>(
+    {
+      _id: text,
+      partnership: text,
+      supplier: text,
+      distributor: text,
+      supplierSku: text,
+      sku: text,
+      stopped: flag,
+      causes: texts,
+      inactiveSince: optionalTime,
+      shownPrice: optionalNumber,
+      billedPrice: optionalNumber,
+      claimedAt: time,
+    },
+    // Whom a change of the supplier's SKU concerns.
+    [{ supplier: 1, supplierSku: 1 }],
+    // An order line's way from merchant SKU to claim.
+    [{ distributor: 1, sku: 1 }],
+    [{ partnership: 1, supplierSku: 1 }],
+  ),
+  stores: schema<D.StoreDoc>(
+    {
+      _id: text,
+      account: text,
+      platform: text,
+      name: text,
+      shopId: optionalText,
+      shopKey: optionalText,
+      status: text,
+      tokens: optionalText,
+      accessExpiresAt: optionalTime,
+      refreshExpiresAt: optionalTime,
+      tokenVersion: whole,
+      refreshLease: value,
+      createdAt: time,
+    },
+    [{ account: 1, _id: 1 }],
+    // One shop belongs to one account.
+    [{ shopKey: 1 }, { unique: true, partialFilterExpression: { shopKey: { $type: 'string' } } }],
+    // Tokens near their end, for the sweep.
+    [{ status: 1, accessExpiresAt: 1 }],
+  ),
+  authorizationStates: schema<D.AuthorizationStateDoc>({ _id: text, account: text, store: text, expiresAt: time }, [
+    { expiresAt: 1 },
+    { expireAfterSeconds: 0 },
+  ]),
+  listings: schema<D.ListingDoc>(
+    {
+      _id: text,
+      account: text,
+      store: text,
+      item: text,
+      model: text,
+      sellerSku: { type: String, default: '' },
+      title: { type: String, default: '' },
+      imageUrl: optionalText,
+      variation: { type: String, default: '' },
+      price: text,
+      currency: text,
+      platformQuantity: whole,
+      status: text,
+      sku: optionalText,
+      unconnectedReason: optionalText,
+      automatic: flag,
+      updatedAt: time,
+    },
+    [{ store: 1, _id: 1 }],
+    // The listings that a SKU's change concerns.
+    [{ account: 1, sku: 1 }],
+  ),
+  dues: schema<D.DueDoc>(
+    {
+      _id: text,
+      lane: text,
+      account: text,
+      subject: text,
+      item: text,
+      urgent: flag,
+      forced: flag,
+      revision: whole,
+      changes: whole,
+      cause: text,
+      since: time,
+      failed: flag,
+    },
+    // What a lane takes next: zeros first, then oldest.
+    [{ lane: 1, failed: 1, urgent: -1, since: 1 }],
+    // The rest of the item it took first.
+    [{ lane: 1, item: 1 }],
+    // What the sweep looks for.
+    [{ failed: 1, since: 1 }],
+  ),
+  pushRecords: schema<D.PushRecordDoc>(
+    {
+      _id: text,
+      account: text,
+      kind: text,
+      sku: text,
+      store: optionalText,
+      distributor: optionalText,
+      accepted: optionalNumber,
+      latest: value,
+      history: values,
+    },
+    [{ account: 1, kind: 1, _id: 1 }],
+    [{ account: 1, kind: 1, sku: 1 }],
+  ),
+  pushRules: schema<D.PushRuleDoc>(
+    {
+      _id: text,
+      account: text,
+      name: text,
+      enabled: flag,
+      priority: whole,
+      revision: whole,
+      skus: value,
+      warehouses: texts,
+      stores: texts,
+      quantity: value,
+      updatedAt: time,
+    },
+    [{ account: 1, priority: 1 }, { unique: true }],
+  ),
+  orders: schema<D.OrderDoc>(
+    {
+      _id: text,
+      account: text,
+      store: text,
+      platform: text,
+      storeName: text,
+      platformOrder: text,
+      platformState: text,
+      version: whole,
+      state: text,
+      currency: text,
+      shipping: text,
+      lines: values,
+      recipient: optionalText,
+      packages: texts,
+      syncedAt: optionalTime,
+      placedAt: time,
+      createdAt: time,
+    },
+    // The platform's number within a store identifies an order.
+    [{ account: 1, store: 1, platformOrder: 1 }, { unique: true }],
+    [{ account: 1, _id: -1 }],
+  ),
+  packages: schema<D.PackageDoc>(
+    {
+      _id: text,
+      account: text,
+      order: text,
+      store: text,
+      platform: text,
+      storeName: text,
+      shipping: text,
+      partnership: optionalText,
+      supplier: optionalText,
+      warehouse: optionalText,
+      supplierWarehouse: optionalText,
+      currency: optionalText,
+      lines: values,
+      status: text,
+      allocated: flag,
+      attempt: whole,
+      parked: flag,
+      blockers: values,
+      failure: value,
+      charge: value,
+      supplyOrder: optionalText,
+      syncedAt: time,
+      pushedAt: optionalTime,
+      updatedAt: time,
+    },
+    [{ order: 1 }],
+    // Open pushes, for the sweep.
+    [{ status: 1, updatedAt: 1 }, { partialFilterExpression: { status: 'pushing' } }],
+    [{ parked: 1, updatedAt: 1 }, { partialFilterExpression: { parked: true } }],
+  ),
+  supplyOrders: schema<D.SupplyOrderDoc>(
+    {
+      _id: text,
+      supplier: text,
+      distributor: text,
+      partnership: text,
+      package: text,
+      attempt: whole,
+      status: text,
+      warehouse: text,
+      sourceStore: text,
+      platform: text,
+      paymentMethod: text,
+      shipping: text,
+      lines: values,
+      currency: text,
+      charge: value,
+      recipient: optionalText,
+      pushedAt: time,
+    },
+    [{ supplier: 1, _id: -1 }],
+  ),
+  inbox: schema<D.InboxDoc>(
+    {
+      _id: text,
+      platform: text,
+      shopId: optionalText,
+      account: optionalText,
+      store: optionalText,
+      platformOrder: optionalText,
+      body: text,
+      status: text,
+      receivedAt: time,
+      expiresAt: time,
+    },
+    // What an intake takes, and what the sweep looks for.
+    [{ status: 1, receivedAt: 1 }],
+    [{ store: 1, platformOrder: 1 }],
+    [{ expiresAt: 1 }, { expireAfterSeconds: 0 }],
+  ),
+  idempotency: schema<D.IdempotencyDoc>(
+    {
+      _id: text,
+      account: text,
+      bodyHash: text,
+      command: text,
+      status: text,
+      leaseUntil: time,
+      answer: optionalText,
+      expiresAt: time,
+    },
+    [{ expiresAt: 1 }, { expireAfterSeconds: 0 }],
+  ),
+  operations: schema<D.OperationDoc>(
+    {
+      _id: text,
+      accounts: texts,
+      kind: text,
+      workflowId: text,
+      document: text,
+      status: text,
+      progress: value,
+      result: value,
+      error: value,
+      createdAt: time,
+      updatedAt: time,
+    },
+    [{ accounts: 1, createdAt: -1, _id: -1 }],
+    [{ accounts: 1, status: 1, createdAt: -1, _id: -1 }],
+  ),
+  notifications: schema<D.NotificationDoc>(
+    {
+      _id: text,
+      account: text,
+      event: text,
+      title: text,
+      document: text,
+      detail: optionalText,
+      readAt: optionalTime,
+      at: time,
+    },
+    [{ account: 1, at: -1, _id: -1 }],
+  ),
+} as const;
+
+type DocumentOf<S> = S extends Schema<infer T> ? T : never;
+export type Models = { [Name in keyof typeof schemas]: Model<DocumentOf<(typeof schemas)[Name]>> };
+
+/** Binds the models to one connection. Collections and indexes are made by `prepareCollections`. */
+export function createModels(connection: Connection): Models {
+  const models: Record<string, unknown> = {};
+  for (const [name, definition] of Object.entries(schemas))
+    models[name] = connection.model(name, definition as Schema, name);
+  return models as Models;
+}
+
+/** Makes what is missing of collections and indexes: once at start, before traffic. Safe to repeat and to run twice at once. */
+export async function prepareCollections(models: Models): Promise<void> {
+  for (const model of Object.values(models) as unknown as Model<unknown>[]) {
+    await model.createCollection().catch((error: { codeName?: string; code?: number }) => {
+      if (error.code !== 48) throw error;
+    });
+    await model.createIndexes();
+  }
+}

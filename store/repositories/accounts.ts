@@ -1,0 +1,125 @@
+/** Accounts, API keys and monthly order quotas. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { ClientSession } from 'mongoose';
+import { PERMISSIONS, type Permission, type Plan, quotaMonth } from '../../domain/accounts';
+import { newId } from '../../domain/ids';
+import { type Database, found } from '../database';
+import type { AccountDoc, ApiKeyDoc } from '../models/documents';
+
+export interface Caller {
+  readonly account: string;
+  readonly key: string;
+  readonly permissions: readonly Permission[];
+}
+
+const hashOf = (secret: string) => createHash('sha256').update(secret).digest('hex');
+
+export type AccountRepository = ReturnType<typeof createAccountRepository>;
+
+export function createAccountRepository(db: Database) {
+  const { models, now } = db;
+
+  async function addKey(
+    session: ClientSession | null,
+    account: string,
+    input: { name: string; permissions: readonly Permission[] },
+  ) {
+    const id = newId('apiKey');
+    const secret = randomBytes(32).toString('base64url');
+    const row: ApiKeyDoc = {
+      _id: id,
+      account,
+      name: input.name,
+      hash: hashOf(secret),
+      permissions: [...input.permissions],
+      createdAt: now(),
+      revokedAt: null,
+    };
+    await models.apiKeys.create([row], { session });
+    return { row, key: `tl.${id}.${secret}` };
+  }
+
+  return {
+    /** Makes an account and its first API key, which may do everything. The key is shown here and never again. */
+    create(input: { name: string; plan: Plan; orderQuota: number | null }) {
+      const account: AccountDoc = {
+        _id: newId('account'),
+        name: input.name,
+        plan: input.plan,
+        inventoryEnabled: false,
+        orderQuota: input.orderQuota,
+        createdAt: now(),
+      };
+      return db.transact(async (session) => {
+        await models.accounts.create([account], { session });
+        const { key } = await addKey(session, account._id, { name: 'first key', permissions: ['admin'] });
+        return { account, key };
+      });
+    },
+
+    async get(account: string): Promise<AccountDoc> {
+      return found(await models.accounts.findById(account).lean(), 'account');
+    },
+
+    async change(
+      account: string,
+      set: Partial<Pick<AccountDoc, 'name' | 'plan' | 'orderQuota' | 'inventoryEnabled'>>,
+    ): Promise<AccountDoc> {
+      return found(
+        await models.accounts.findByIdAndUpdate(account, { $set: set }, { returnDocument: 'after' }).lean(),
+        'account',
+      );
+    },
+
+    addKey: (account: string, input: { name: string; permissions: readonly Permission[] }) =>
+      addKey(null, account, input),
+
+    async keys(account: string): Promise<ApiKeyDoc[]> {
+      return models.apiKeys.find({ account }).sort({ _id: 1 }).lean();
+    },
+
+    async revokeKey(account: string, key: string): Promise<void> {
+      found(
+        await models.apiKeys
+          .findOneAndUpdate({ _id: key, account, revokedAt: null }, { $set: { revokedAt: now() } })
+          .lean(),
+        'API key',
+      );
+    },
+
+    /** @returns who calls, or null for a key that is unknown, wrong or revoked. The secret is compared in constant time. */
+    async authenticate(presented: string): Promise<Caller | null> {
+      const [scheme, id, secret] = presented.split('.');
+      if (scheme !== 'tl' || !id || !secret) return null;
+      const row = await models.apiKeys.findById(id).lean();
+      if (!row || row.revokedAt !== null) return null;
+      if (!timingSafeEqual(Buffer.from(row.hash), Buffer.from(hashOf(secret)))) return null;
+      return {
+        account: row.account,
+        key: row._id,
+        permissions: row.permissions.filter((name) => PERMISSIONS.includes(name)),
+      };
+    },
+
+    /** Orders used this month and the limit. */
+    async quota(session: ClientSession | null, account: string): Promise<{ used: number; limit: number | null }> {
+      const [owner, row] = await Promise.all([
+        models.accounts.findById(account, { orderQuota: 1 }).session(session).lean(),
+        models.quotas
+          .findById(`${account}:${quotaMonth(now())}`)
+          .session(session)
+          .lean(),
+      ]);
+      return { used: row?.used ?? 0, limit: found(owner, 'account').orderQuota };
+    },
+
+    /** Takes one order from the month's quota, in the caller's transaction. */
+    async takeQuota(session: ClientSession, account: string): Promise<void> {
+      await models.quotas.collection.updateOne(
+        { _id: `${account}:${quotaMonth(now())}` } as never,
+        { $inc: { used: 1 }, $setOnInsert: { account } },
+        { upsert: true, session },
+      );
+    },
+  };
+}

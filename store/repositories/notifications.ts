@@ -1,0 +1,70 @@
+/** In-app notifications: one per event, exactly once, by an id made from the event. */
+import type { ClientSession } from 'mongoose';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import type { NotificationDoc } from '../models/documents';
+
+export const NOTIFICATION_EVENTS = {
+  application_submitted: 'A distributor applied',
+  application_decided: 'Your application was decided',
+  order_push_failed: 'An order push failed',
+  store_needs_authorization: 'A store must be authorised again',
+  stock_push_failed: 'A stock push failed',
+} as const;
+export type NotificationEvent = keyof typeof NOTIFICATION_EVENTS;
+
+export interface Notice {
+  readonly account: string;
+  readonly event: NotificationEvent;
+  /** What happened to which document, once: with event and account it makes the id. */
+  readonly occurrence: string;
+  readonly document: string;
+  readonly detail?: string;
+}
+
+export type NotificationRepository = ReturnType<typeof createNotificationRepository>;
+
+export function createNotificationRepository({ models, now }: Database) {
+  return {
+    async notify(session: ClientSession | null, notice: Notice): Promise<void> {
+      await models.notifications.collection.updateOne(
+        { _id: `${notice.account}/${notice.event}/${notice.occurrence}` } as never,
+        {
+          $setOnInsert: {
+            account: notice.account,
+            event: notice.event,
+            title: NOTIFICATION_EVENTS[notice.event],
+            document: notice.document,
+            detail: notice.detail ?? null,
+            readAt: null,
+            at: now(),
+          },
+        },
+        { upsert: true, ...(session ? { session } : {}) },
+      );
+    },
+
+    async list(account: string, page: PageRequest): Promise<Page<NotificationDoc>> {
+      const [at, id] = page.after?.split('|', 2) ?? [];
+      const rows = await models.notifications
+        .find({
+          account,
+          ...(at === undefined || id === undefined
+            ? {}
+            : { $or: [{ at: { $lt: new Date(Number(at)) } }, { at: new Date(Number(at)), _id: { $lt: id } }] }),
+        })
+        .sort({ at: -1, _id: -1 })
+        .limit(page.limit + 1)
+        .lean();
+      return toPage(rows, page.limit, (row) => `${row.at.getTime()}|${row._id}`);
+    },
+
+    async markRead(account: string, id: string): Promise<NotificationDoc> {
+      return found(
+        await models.notifications
+          .findOneAndUpdate({ _id: id, account }, { $set: { readAt: now() } }, { returnDocument: 'after' })
+          .lean(),
+        'notification',
+      );
+    },
+  };
+}

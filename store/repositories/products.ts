@@ -1,0 +1,377 @@
+/** Distribution products, what distributors see of them, claims and prices. Contract: catalogue.md. */
+import type { ClientSession, QueryFilter } from 'mongoose';
+import { type FailureCode, HubError, isHubError } from '../../domain/failures';
+import { newId } from '../../domain/ids';
+import { type Currency, fractionOf, type Money, money } from '../../domain/money';
+import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
+import { decidePrice, type PriceDecision, type RateFound } from '../../domain/pricing';
+import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import type { ClaimDoc, PartnershipDoc, ProductDoc, SupplierDoc } from '../models/documents';
+import { skuId } from './catalogue';
+import { createStockRepository, stockId } from './stock';
+
+/** What one row of a bulk request came to. */
+export type RowResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: FailureCode; readonly detail: string };
+
+/** The rate from base to settlement currency; catalogue.md: a fixed one counts for its direction only. */
+export function rateOf(supplier: SupplierDoc, to: Currency): RateFound | null {
+  if (supplier.baseCurrency === to) return { value: { numerator: 1n, denominator: 1n }, text: '1', source: 'same' };
+  const fixed = supplier.rates.find((rate) => rate.from === supplier.baseCurrency && rate.to === to);
+  const value = fixed ? fractionOf(fixed.rate) : null;
+  return fixed && value ? { value, text: fixed.rate, source: 'fixed' } : null;
+}
+
+/** The price now, of one product for one partnership. */
+export function priceNow(supplier: SupplierDoc, product: ProductDoc | undefined, to: Currency): PriceDecision {
+  return decidePrice({
+    basePrice:
+      product?.basePrice == null || supplier.baseCurrency === null
+        ? null
+        : money(product.basePrice, supplier.baseCurrency),
+    settlementCurrency: to,
+    rate: rateOf(supplier, to),
+    rounding: supplier.rounding,
+  });
+}
+
+export interface VisibleProduct {
+  readonly sku: string;
+  readonly name: string;
+  readonly price: Money | null;
+  /** Set where the next order will be billed another price than the one shown. */
+  readonly waitingPrice: Money | null;
+  /** Units available over the warehouses the distributor was given. */
+  readonly available: number;
+  readonly claim: ClaimDoc | null;
+}
+
+export type ProductRepository = ReturnType<typeof createProductRepository>;
+
+export function createProductRepository(db: Database) {
+  const { models, now } = db;
+  const stock = createStockRepository(db);
+
+  async function supplierOf(account: string): Promise<SupplierDoc> {
+    return found(await models.suppliers.findById(account).lean(), 'Distribution set-up; activate it first');
+  }
+
+  async function addOne(account: string, input: { sku: string; basePrice: Money | null }): Promise<ProductDoc> {
+    const setup = await supplierOf(account);
+    const entry = found(await models.skus.findById(skuId(account, input.sku)).lean(), `SKU ${input.sku}`);
+    if (entry.kind === 'combination')
+      throw new HubError('combination_not_supported', `${input.sku} is a combination SKU`);
+    if (entry.mirror) throw new HubError('sub_distribution_not_allowed', `${input.sku} comes from a supplier itself`);
+    if (input.basePrice && input.basePrice.currency !== setup.baseCurrency)
+      throw new HubError(
+        'currency_mismatch',
+        `Base prices are in ${setup.baseCurrency ?? 'the base currency, which is not set yet'}`,
+      );
+    const row: ProductDoc = {
+      _id: skuId(account, input.sku),
+      supplier: account,
+      sku: input.sku,
+      status: 'publishing',
+      attempt: 1,
+      basePrice: input.basePrice?.amount ?? null,
+      createdAt: now(),
+    };
+    return db.transact(async (session) => {
+      const there = await models.products.findById(row._id).session(session).lean();
+      if (there) return there;
+      // The set-up row is touched so that two additions at the limit conflict instead of both passing the count.
+      await models.suppliers.updateOne({ _id: account }, { $set: { live: setup.live } }, { session });
+      if ((await models.products.countDocuments({ supplier: account }).session(session)) >= DISTRIBUTION_PRODUCT_LIMIT)
+        throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
+      await models.products.create([row], { session });
+      await log(session, {
+        supplier: account,
+        sku: input.sku,
+        what: 'added',
+        who: account,
+        why: null,
+        key: `${row._id}/added`,
+      });
+      return row;
+    }, `products/${account}`);
+  }
+
+  async function log(
+    session: ClientSession,
+    input: {
+      supplier: string;
+      sku: string;
+      what: 'added' | 'enabled' | 'disabled' | 'claimed' | 'stopped';
+      who: string;
+      why: string | null;
+      key: string;
+    },
+  ): Promise<void> {
+    const { key, ...row } = input;
+    await models.productLog.collection.updateOne(
+      { _id: key } as never,
+      { $setOnInsert: { ...row, at: now() } },
+      { upsert: true, session },
+    );
+  }
+
+  async function partnered(
+    distributor: string,
+    partnership: string,
+  ): Promise<PartnershipDoc & { settlementCurrency: Currency }> {
+    const row = found(await models.partnerships.findOne({ _id: partnership, distributor }).lean(), 'partnership');
+    if (row.status !== 'partnered' || row.settlementCurrency === null)
+      throw new HubError('not_claimable', `The partnership is ${row.status}`, { members: { status: row.status } });
+    return row as PartnershipDoc & { settlementCurrency: Currency };
+  }
+
+  return {
+    /** Adds products to the distribution list: a result per row, good ones are added although others fail. */
+    async add(
+      account: string,
+      rows: readonly { sku: string; basePrice: Money | null }[],
+    ): Promise<RowResult<ProductDoc>[]> {
+      const results: RowResult<ProductDoc>[] = [];
+      for (const row of rows)
+        try {
+          results.push({ ok: true, value: await addOne(account, row) });
+        } catch (error) {
+          if (!isHubError(error)) throw error;
+          results.push({ ok: false, code: error.code, detail: error.detail });
+        }
+      return results;
+    },
+
+    /** Bulk base price, a result per row. */
+    async setBasePrices(
+      account: string,
+      rows: readonly { sku: string; basePrice: Money }[],
+    ): Promise<RowResult<ProductDoc>[]> {
+      const setup = await supplierOf(account);
+      return Promise.all(
+        rows.map(async ({ sku, basePrice }): Promise<RowResult<ProductDoc>> => {
+          if (basePrice.currency !== setup.baseCurrency)
+            return { ok: false, code: 'currency_mismatch', detail: `Base prices are in ${setup.baseCurrency}` };
+          const row = await models.products
+            .findOneAndUpdate(
+              { _id: skuId(account, sku) },
+              { $set: { basePrice: basePrice.amount } },
+              { returnDocument: 'after' },
+            )
+            .lean();
+          return row
+            ? { ok: true, value: row }
+            : { ok: false, code: 'not_found', detail: `${sku} is not a distribution product` };
+        }),
+      );
+    },
+
+    /** The last step of a publication: the product stands in the distributors' unclaimed lists. Safe to repeat. */
+    publish(account: string, sku: string, attempt: number): Promise<ProductDoc> {
+      return db.transact(async (session) => {
+        const _id = skuId(account, sku);
+        const row = await models.products
+          .findOneAndUpdate(
+            { _id, attempt, status: 'publishing' },
+            { $set: { status: 'enabled' } },
+            { session, returnDocument: 'after' },
+          )
+          .lean();
+        if (row)
+          await log(session, {
+            supplier: account,
+            sku,
+            what: 'enabled',
+            who: account,
+            why: null,
+            key: `${_id}/enabled/${attempt}`,
+          });
+        return row ?? found(await models.products.findById(_id).session(session).lean(), 'distribution product');
+      });
+    },
+
+    /** Products whose publication started before the given time and has not ended. */
+    async publishing(before: Date, limit: number): Promise<ProductDoc[]> {
+      return models.products
+        .find({ status: 'publishing', createdAt: { $lt: before } })
+        .limit(limit)
+        .lean();
+    },
+
+    async product(account: string, sku: string): Promise<ProductDoc> {
+      return found(await models.products.findById(skuId(account, sku)).lean(), `distribution product ${sku}`);
+    },
+
+    async products(account: string, page: PageRequest): Promise<Page<ProductDoc>> {
+      const rows = await models.products
+        .find({ supplier: account, ...(page.after === null ? {} : { sku: { $gt: page.after } }) })
+        .sort({ sku: 1 })
+        .limit(page.limit + 1)
+        .lean();
+      return toPage(rows, page.limit, ({ sku }) => sku);
+    },
+
+    async productLog(account: string, sku: string) {
+      return models.productLog.find({ supplier: account, sku }).sort({ at: -1 }).limit(200).lean();
+    },
+
+    /** What a partnered distributor sees: enabled and priced, with price and stock of the warehouses they were given. */
+    async visible(
+      distributor: string,
+      partnership: string,
+      filter: { claimed?: boolean },
+      page: PageRequest,
+    ): Promise<Page<VisibleProduct>> {
+      const row = await partnered(distributor, partnership);
+      const setup = await supplierOf(row.supplier);
+      const claims = await models.claims.find({ partnership, stopped: false }).lean();
+      const claimedSkus = claims.map(({ supplierSku }) => supplierSku);
+      // A claimed product stays in the list whatever became of it; an unclaimed one must be enabled and priced.
+      const offered: QueryFilter<ProductDoc> = { status: 'enabled', basePrice: { $ne: null } };
+      const claimed: QueryFilter<ProductDoc> = { sku: { $in: claimedSkus } };
+      const shown: QueryFilter<ProductDoc> =
+        filter.claimed === undefined
+          ? { $or: [offered, claimed] }
+          : filter.claimed
+            ? claimed
+            : { ...offered, sku: { $nin: claimedSkus } };
+      const after: QueryFilter<ProductDoc> = page.after === null ? {} : { sku: { $gt: page.after } };
+      const products: ProductDoc[] = await models.products
+        .find({ supplier: row.supplier, $and: [shown, after] })
+        .sort({ sku: 1 })
+        .limit(page.limit + 1)
+        .lean();
+      const skus = products.map(({ sku }) => sku);
+      const [names, levels] = await Promise.all([
+        models.skus.find({ account: row.supplier, sku: { $in: skus } }, { sku: 1, name: 1 }).lean(),
+        models.stock.find({ account: row.supplier, sku: { $in: skus }, warehouse: { $in: row.warehouses } }).lean(),
+      ]);
+      const rows = products.map((product): VisibleProduct => {
+        const claim = claims.find(({ supplierSku }) => supplierSku === product.sku) ?? null;
+        const current = priceNow(setup, product, row.settlementCurrency);
+        const shown = claim ? claim.shownPrice : current.ok ? current.price.amount : null;
+        return {
+          sku: product.sku,
+          name: names.find(({ sku }) => sku === product.sku)?.name ?? '',
+          price: shown === null ? null : money(shown, row.settlementCurrency),
+          waitingPrice: current.ok && shown !== null && current.price.amount !== shown ? current.price : null,
+          available: levels.filter(({ sku }) => sku === product.sku).reduce((sum, level) => sum + level.available, 0),
+          claim,
+        };
+      });
+      return toPage(rows, page.limit, ({ sku }) => sku);
+    },
+
+    /**
+     * Claims a product: makes the distributor's merchant SKU, the mapping, and stock in each of their supplier warehouses.
+     * Again it answers with the claim there is. 409 `sku_taken`, `not_claimable`.
+     * @returns the claim and the lanes to wake
+     */
+    async claim(
+      distributor: string,
+      partnership: string,
+      input: { sku: string; as: string | null },
+    ): Promise<{ claim: ClaimDoc; lanes: string[] }> {
+      const row = await partnered(distributor, partnership);
+      const setup = await supplierOf(row.supplier);
+      const code = input.as ?? input.sku;
+      const claimId = `${partnership}/${input.sku}`;
+      try {
+        return await db.transact(async (session) => {
+          const there = await models.claims.findById(claimId).session(session).lean();
+          if (there && !there.stopped) {
+            if (there.sku !== code && input.as !== null)
+              throw new HubError('already_claimed', `It is claimed as ${there.sku}`, { members: { sku: there.sku } });
+            return { claim: there, lanes: [] };
+          }
+          const product = found(
+            await models.products.findById(skuId(row.supplier, input.sku)).session(session).lean(),
+            `distribution product ${input.sku}`,
+          );
+          if (product.status !== 'enabled') throw new HubError('not_claimable', `The product is ${product.status}`);
+          const price = priceNow(setup, product, row.settlementCurrency);
+          if (!price.ok)
+            throw new HubError('not_claimable', `There is no price: ${price.reason}`, {
+              members: { reason: price.reason },
+            });
+          const supplierEntry = found(
+            await models.skus.findById(skuId(row.supplier, input.sku)).session(session).lean(),
+            'SKU',
+          );
+          const source = { partnership, supplier: row.supplier, supplierSku: input.sku };
+          await models.skus.create(
+            [
+              {
+                _id: skuId(distributor, code),
+                account: distributor,
+                sku: code,
+                name: supplierEntry.name,
+                kind: 'single',
+                components: [],
+                mirror: source,
+                createdAt: now(),
+              },
+            ],
+            { session },
+          );
+          const claim: ClaimDoc = {
+            _id: claimId,
+            partnership,
+            supplier: row.supplier,
+            distributor,
+            supplierSku: input.sku,
+            sku: code,
+            stopped: false,
+            causes: [],
+            inactiveSince: null,
+            shownPrice: price.price.amount,
+            billedPrice: null,
+            claimedAt: now(),
+          };
+          await models.claims.replaceOne({ _id: claimId }, claim, { upsert: true, session });
+          const places = await models.warehouses
+            .find({ account: distributor, 'source.partnership': partnership })
+            .session(session)
+            .lean();
+          await models.stock.insertMany(
+            places.map(({ _id }) => ({
+              _id: stockId(_id, code),
+              account: distributor,
+              warehouse: _id,
+              sku: code,
+              onHand: 0,
+              allocated: 0,
+              reserved: 0,
+              inTransit: 0,
+              available: 0,
+              mirrored: true,
+            })),
+            { session },
+          );
+          await log(session, {
+            supplier: row.supplier,
+            sku: input.sku,
+            what: 'claimed',
+            who: distributor,
+            why: null,
+            key: `${claimId}/claimed/${newId('command')}`,
+          });
+          // Its own mirror fills the new stock rows; the supplier's other listeners need not hear.
+          const subjects = await stock.subjectsOf(session, row.supplier, [input.sku]);
+          const own = subjects.filter(({ account, subject }) => account === distributor && subject === input.sku);
+          return { claim, lanes: await stock.markSubjects(session, own, `claim ${claimId}`) };
+        });
+      } catch (error) {
+        if (!isDuplicateKey(error)) throw error;
+        const there = await models.claims.findById(claimId).lean();
+        if (there && !there.stopped && there.sku === code) return { claim: there, lanes: [] };
+        throw new HubError('sku_taken', `You have a SKU ${code} already; choose another with "as"`, { cause: error });
+      }
+    },
+
+    async claims(distributor: string, partnership: string): Promise<ClaimDoc[]> {
+      return models.claims.find({ distributor, partnership }).lean();
+    },
+  };
+}
