@@ -1,0 +1,19 @@
+/** The connectors to platforms that this installation has keys for. */
+import type { PlatformHttpOptions } from './http';
+import { createLazadaConnector, type LazadaOptions } from './marketplaces/lazada/client';
+import { createShopeeConnector, type ShopeeOptions } from './marketplaces/shopee/client';
+import type { Connectors } from './port';
+
+/** `config.platforms`: each platform is there as a whole or not at all. */
+export interface PlatformSettings {
+  readonly shopee?: Omit<ShopeeOptions, 'http' | 'now'>;
+  readonly lazada?: Omit<LazadaOptions, 'http' | 'now'>;
+}
+
+/** Makes a connector for each configured platform. Nothing is called yet. */
+export function createConnectors(platforms: PlatformSettings, http: PlatformHttpOptions): Connectors {
+  return {
+    ...(platforms.shopee ? { shopee: createShopeeConnector({ ...platforms.shopee, http }) } : {}),
+    ...(platforms.lazada ? { lazada: createLazadaConnector({ ...platforms.lazada, http }) } : {}),
+  };
+}
