@@ -56,6 +56,12 @@ export interface FeeSettings {
   readonly stockInReturn: { readonly by: 'package' | 'quantity'; readonly amount: Money };
 }
 
+/** What a supplier who confirmed no fees charges: nothing. */
+export function noFees(baseCurrency: Currency): FeeSettings {
+  const amount: Money = { amount: 0, currency: baseCurrency };
+  return { stockOut: { by: 'package', amount }, logistics: { amount }, stockInReturn: { by: 'package', amount } };
+}
+
 export const SHIPPING_KINDS = ['platform_logistics', 'three_pl', 'self_delivery', 'self_arranged'] as const;
 export type Shipping = (typeof SHIPPING_KINDS)[number];
 

@@ -1,0 +1,131 @@
+/** A partnership's mirror: the supplier's available quantity becomes the distributor's on hand, one to one per warehouse. */
+import type { ClientSession } from 'mongoose';
+import { mirrorLaneId } from '../../domain/process-ids';
+import type { Database } from '../database';
+import type { DueDoc } from '../models/documents';
+import { createDueRepository } from './dues';
+import { changeMirrored } from './mirrored-stock';
+import { createPushRepository, type RecordEntry } from './pushes';
+import { createStockRepository } from './stock';
+
+/** SKUs per transaction: short, so that it rarely meets a push of the same ones. */
+const BATCH = 20;
+
+export interface MirrorPass {
+  readonly done: number;
+  readonly more: boolean;
+  /** Lanes of the distributor's stores to wake. */
+  readonly lanes: readonly string[];
+}
+
+export type MirrorRepository = ReturnType<typeof createMirrorRepository>;
+
+export function createMirrorRepository(db: Database) {
+  const { models, now } = db;
+  const dues = createDueRepository(db);
+  const stock = createStockRepository(db);
+  const pushes = createPushRepository(db);
+
+  /** Mirrors what is due: quantities, journal and the distributor's own due marks in one transaction. */
+  async function mirror(session: ClientSession, partnership: string, batch: readonly DueDoc[]) {
+    const skus = batch.map(({ subject }) => subject);
+    const claims = await models.claims
+      .find({ partnership, supplierSku: { $in: skus } })
+      .session(session)
+      .lean();
+    const terms = await models.partnerships.findById(partnership).session(session).lean();
+    const places = await models.warehouses
+      .find({ kind: 'supplier', 'source.partnership': partnership })
+      .session(session)
+      .lean();
+    const sources = places.flatMap(({ source }) => skus.map((sku) => `${source?.warehouse}/${sku}`));
+    const levels = new Map(
+      (
+        await models.stock
+          .find({ _id: { $in: sources } })
+          .session(session)
+          .lean()
+      ).map((row) => [row._id, row]),
+    );
+    const entries: RecordEntry[] = [];
+    const changed: string[] = [];
+    for (const claim of claims) {
+      const due = batch.find(({ subject }) => subject === claim.supplierSku);
+      if (!due || !terms) continue;
+      const counts = terms.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
+      let total = 0;
+      let before = 0;
+      let moved = false;
+      for (const place of places) {
+        const given = counts && place.source !== null && terms.warehouses.includes(place.source.warehouse);
+        const quantity = given ? (levels.get(`${place.source?.warehouse}/${claim.supplierSku}`)?.available ?? 0) : 0;
+        total += quantity;
+        const old = await models.stock.findById(`${place._id}/${claim.sku}`, { onHand: 1 }).session(session).lean();
+        before += old?.onHand ?? 0;
+        const after = await changeMirrored(db, session, {
+          account: claim.distributor,
+          warehouse: place._id,
+          sku: claim.sku,
+          kind: 'mirror',
+          reason: due.cause,
+          document: claim._id,
+          key: `mirror/${place._id}/${claim.sku}/${due.since.getTime()}-${due.revision}`,
+          onHand: quantity,
+        });
+        moved ||= after !== null;
+      }
+      if (moved) changed.push(claim.sku);
+      entries.push({
+        id: claim._id,
+        account: claim.supplier,
+        kind: 'distributor',
+        sku: claim.supplierSku,
+        store: null,
+        distributor: claim.distributor,
+        result: {
+          quantity: total,
+          before,
+          cause: due.cause,
+          rule: 'distribution',
+          revision: 1,
+          at: now(),
+          outcome: 'accepted',
+          error: null,
+          attempts: 1,
+          changes: due.changes,
+        },
+      });
+    }
+    const distributor = claims[0]?.distributor;
+    const lanes =
+      distributor === undefined || changed.length === 0
+        ? []
+        : await stock.markChanged(
+            session,
+            distributor,
+            changed,
+            batch[0]?.cause ?? 'mirror',
+            batch.some(({ urgent }) => urgent),
+          );
+    await dues.settle(session, batch);
+    return { entries, lanes };
+  }
+
+  return {
+    /** One pass over what is due in a partnership's mirror lane. Safe to repeat. */
+    async pass(partnership: string): Promise<MirrorPass> {
+      const lane = mirrorLaneId(partnership);
+      const lanes = new Set<string>();
+      let done = 0;
+      for (let round = 0; round < 25; round += 1) {
+        const batch = await dues.next(lane, BATCH, false);
+        if (batch.length === 0) return { done, more: false, lanes: [...lanes] };
+        const result = await db.transact((session) => mirror(session, partnership, batch), lane);
+        await pushes.record(result.entries);
+        for (const name of result.lanes) lanes.add(name);
+        done += batch.length;
+      }
+      return { done, more: true, lanes: [...lanes] };
+    },
+  };
+}

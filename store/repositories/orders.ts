@@ -1,0 +1,512 @@
+/** Orders, their packages, the push to the supplier, and supply orders. Contract: orders.md, Push. */
+import type { ClientSession } from 'mongoose';
+import { HubError } from '../../domain/failures';
+import { type Blocker, findBlockers, mask, type PackageStatus, supplierArrangesCarrier } from '../../domain/orders';
+import { type Charge, computeCharge, noFees } from '../../domain/pricing';
+import { orderPushId } from '../../domain/process-ids';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import type { OrderDoc, PackageDoc, SupplyOrderDoc } from '../models/documents';
+import { createAccountRepository } from './accounts';
+import { createBillingRepository } from './billing';
+import { changeMirrored } from './mirrored-stock';
+import { createNotificationRepository } from './notifications';
+import { createOperationRepository } from './operations';
+import { createOrderIntake, recipientContext } from './order-intake';
+import { rateOf } from './products';
+import { createStockRepository } from './stock';
+
+export interface Recipient {
+  readonly name: string;
+  readonly phone: string;
+  readonly address: string;
+}
+
+export interface OrderView {
+  readonly order: OrderDoc;
+  readonly packages: PackageDoc[];
+}
+
+/** What one attempt to push came to. */
+export type PushOutcome =
+  | { readonly outcome: 'pushed'; readonly supplyOrder: string; readonly lanes: readonly string[] }
+  | { readonly outcome: 'refused'; readonly blockers: readonly Blocker[] }
+  /** Another attempt, a recall or an abandon came first. */
+  | { readonly outcome: 'superseded'; readonly status: PackageStatus };
+
+export type PushStart =
+  | {
+      readonly kind: 'started' | 'running' | 'parked';
+      readonly workflowId: string;
+      readonly attempt: number;
+      readonly package: string;
+    }
+  | {
+      readonly kind: 'pushed';
+      readonly workflowId: string;
+      readonly attempt: number;
+      readonly package: string;
+      readonly supplyOrder: string;
+    }
+  | { readonly kind: 'blocked'; readonly package: string; readonly blockers: readonly Blocker[] };
+
+export interface PushFailure {
+  readonly code: string;
+  readonly detail: string;
+}
+
+export const supplyOrderIdOf = (pkg: string, attempt: number) => `${pkg.replace(/^pkg/, 'sord')}-${attempt}`;
+const supplyRecipientContext = (supplier: string, id: string) => `${supplier}/supply-order/${id}/recipient`;
+
+export type OrderRepository = ReturnType<typeof createOrderRepository>;
+
+export function createOrderRepository(db: Database) {
+  const { models, now, cipher } = db;
+  const accounts = createAccountRepository(db);
+  const billing = createBillingRepository(db);
+  const notifications = createNotificationRepository(db);
+  const operations = createOperationRepository(db);
+  const stock = createStockRepository(db);
+
+  function quantities(pkg: PackageDoc): Map<string, { supplierSku: string; quantity: number }> {
+    const needed = new Map<string, { supplierSku: string; quantity: number }>();
+    for (const { sku, supplierSku, quantity } of pkg.lines)
+      if (supplierSku !== null) needed.set(sku, { supplierSku, quantity: (needed.get(sku)?.quantity ?? 0) + quantity });
+    return needed;
+  }
+
+  /** Everything the decision rests on, read in one snapshot; and the decision. */
+  async function judge(
+    session: ClientSession | null,
+    pkg: PackageDoc,
+  ): Promise<{ blockers: Blocker[]; charge: Charge | null }> {
+    const partnership = await models.partnerships.findById(pkg.partnership).session(session).lean();
+    const supplier = await models.suppliers.findById(pkg.supplier).session(session).lean();
+    if (!partnership || !supplier || pkg.supplier === null || pkg.partnership === null)
+      throw new HubError('not_pushable', 'The package holds the account’s own goods; there is nobody to push it to');
+    const supplierSkus = [...new Set(pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []))];
+    const claims = await models.claims
+      .find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } })
+      .session(session)
+      .lean();
+    const levels = await models.stock
+      .find({ _id: { $in: supplierSkus.map((sku) => `${pkg.supplierWarehouse}/${sku}`) } })
+      .session(session)
+      .lean();
+    const account = await billing.account(session, pkg.partnership);
+    const quota = {
+      supplier: await accounts.quota(session, pkg.supplier),
+      distributor: await accounts.quota(session, pkg.account),
+    };
+    const rate = pkg.currency === null ? null : rateOf(supplier, pkg.currency);
+    const priced = pkg.lines.every(({ price }) => price !== null);
+    const charge =
+      priced && rate && pkg.currency !== null && supplier.baseCurrency !== null
+        ? computeCharge({
+            lines: pkg.lines.map(({ sku, quantity, price }) => ({
+              sku,
+              quantity,
+              price: { amount: price ?? 0, currency: pkg.currency as never },
+            })),
+            fees: supplier.fees ?? noFees(supplier.baseCurrency),
+            rate,
+            settlementCurrency: pkg.currency,
+            shipping: pkg.shipping,
+            platform: pkg.platform,
+          })
+        : null;
+    const blockers = findBlockers({
+      partnered:
+        partnership.status === 'partnered' || (partnership.endedAt !== null && pkg.syncedAt < partnership.endedAt),
+      lines: pkg.lines.map(({ line, supplierSku, quantity, priceReason }) => {
+        const claim = claims.find((row) => row.supplierSku === supplierSku);
+        const counts = claim !== undefined && !claim.stopped && claim.causes.length === 0;
+        const syncedBefore = claim?.inactiveSince != null && pkg.syncedAt < claim.inactiveSince;
+        return {
+          line,
+          supplierSku,
+          quantity,
+          active: counts || syncedBefore,
+          priceReason: priceReason ?? (rate === null ? 'exchange_rate_missing' : null),
+        };
+      }),
+      availableOf: (sku) => levels.find((row) => row.sku === sku)?.available ?? 0,
+      quota,
+      funds: { balance: account.balance, creditLimit: account.creditLimit, charge: charge?.total.amount ?? null },
+    });
+    return { blockers, charge };
+  }
+
+  async function refuse(session: ClientSession, pkg: PackageDoc, blockers: readonly Blocker[]): Promise<void> {
+    await models.packages.updateOne(
+      { _id: pkg._id },
+      { $set: { status: 'push_failed', blockers, failure: null, parked: false, updatedAt: now() } },
+      { session },
+    );
+    await notifications.notify(session, {
+      account: pkg.account,
+      event: 'order_push_failed',
+      occurrence: `${pkg._id}/${pkg.attempt}/refused`,
+      document: pkg._id,
+      detail: blockers.map(({ code }) => code).join(', '),
+    });
+  }
+
+  async function packageOf(account: string, id: string, session: ClientSession | null = null): Promise<PackageDoc> {
+    return found(await models.packages.findOne({ _id: id, account }).session(session).lean(), 'package');
+  }
+
+  /** What the supplier gets of the recipient: readable exactly when the supplier arranges the carrier. */
+  async function recipientForSupplier(
+    session: ClientSession,
+    pkg: PackageDoc,
+    supplyOrder: string,
+  ): Promise<string | null> {
+    const order = await models.orders.findById(pkg.order, { recipient: 1 }).session(session).lean();
+    if (!order?.recipient || pkg.supplier === null) return null;
+    const recipient = JSON.parse(cipher.open(order.recipient, recipientContext(pkg.account, pkg.order))) as Recipient;
+    const shown: Recipient = supplierArrangesCarrier(pkg.shipping, pkg.platform)
+      ? recipient
+      : { name: mask(recipient.name), phone: mask(recipient.phone), address: mask(recipient.address) };
+    return cipher.seal(JSON.stringify(shown), supplyRecipientContext(pkg.supplier, supplyOrder));
+  }
+
+  /** The one transaction: quota, stock, funds, supply order, package, operation and due marks, or nothing. */
+  async function pushOnce(session: ClientSession, id: string, attempt: number): Promise<PushOutcome> {
+    const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
+    if (pkg.supplyOrder !== null) return { outcome: 'pushed', supplyOrder: pkg.supplyOrder, lanes: [] };
+    if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked))
+      return { outcome: 'superseded', status: pkg.status };
+    const workflowId = orderPushId(id, attempt);
+    const { blockers, charge } = await judge(session, pkg);
+    if (blockers.length > 0 || charge === null) {
+      await refuse(session, pkg, blockers);
+      await operations.end(session, workflowId, 'failed', {
+        error: { code: 'push_blocked', detail: blockers.map(({ detail }) => detail).join('; ') },
+        result: { blockers },
+      });
+      return { outcome: 'refused', blockers };
+    }
+    const { supplier, supplierWarehouse, partnership, warehouse, currency } = pkg;
+    if (
+      supplier === null ||
+      supplierWarehouse === null ||
+      partnership === null ||
+      warehouse === null ||
+      currency === null
+    )
+      throw new HubError('not_pushable', 'The package has no supplier’s warehouse');
+
+    // Guarded documents first and always in this order, so that those who would conflict do so early.
+    const needed = [...quantities(pkg)].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [, { supplierSku, quantity }] of needed)
+      await stock.change(session, {
+        account: supplier,
+        warehouse: supplierWarehouse,
+        sku: supplierSku,
+        kind: 'allocate',
+        reason: 'order pushed',
+        document: id,
+        key: `${id}/${attempt}/push/${supplierSku}`,
+        by: { allocated: quantity },
+      });
+    await billing.book(session, {
+      id: `push/${id}/${attempt}`,
+      partnership,
+      type: 'order_push',
+      amount: -charge.total.amount,
+      currency,
+      package: id,
+      document: supplyOrderIdOf(id, attempt),
+      lines: charge.lines,
+    });
+    await accounts.takeQuota(session, supplier);
+    await accounts.takeQuota(session, pkg.account);
+    for (const [sku, { quantity }] of needed)
+      await changeMirrored(db, session, {
+        account: pkg.account,
+        warehouse,
+        sku,
+        kind: 'push',
+        reason: 'order pushed',
+        document: id,
+        key: `${id}/${attempt}/push-mirror/${sku}`,
+        by: { onHand: -quantity, allocated: pkg.allocated ? -quantity : 0 },
+      });
+    const supplyOrder: SupplyOrderDoc = {
+      _id: supplyOrderIdOf(id, attempt),
+      supplier,
+      distributor: pkg.account,
+      partnership,
+      package: id,
+      attempt,
+      status: 'new',
+      warehouse: supplierWarehouse,
+      sourceStore: `BigShop – ${pkg.storeName}`,
+      platform: pkg.platform,
+      paymentMethod: 'prepaid',
+      shipping: pkg.shipping,
+      lines: pkg.lines.map(({ line, supplierSku, quantity, price }) => ({
+        line,
+        sku: supplierSku ?? '',
+        quantity,
+        price: price ?? 0,
+      })),
+      currency,
+      charge,
+      recipient: await recipientForSupplier(session, pkg, supplyOrderIdOf(id, attempt)),
+      pushedAt: now(),
+    };
+    await models.supplyOrders.collection.insertOne(supplyOrder as never, { session });
+    await models.packages.collection.updateOne(
+      { _id: id } as never,
+      {
+        $set: {
+          status: 'pushed',
+          allocated: false,
+          parked: false,
+          blockers: [],
+          failure: null,
+          charge,
+          supplyOrder: supplyOrder._id,
+          pushedAt: supplyOrder.pushedAt,
+          updatedAt: supplyOrder.pushedAt,
+        },
+      },
+      { session },
+    );
+    await models.suppliers.updateOne({ _id: supplier, pushed: false }, { $set: { pushed: true } }, { session });
+    await operations.end(session, workflowId, 'done', { result: { supplyOrder: supplyOrder._id, package: id } });
+    const lanes = await stock.markChanged(
+      session,
+      supplier,
+      needed.map(([, { supplierSku }]) => supplierSku),
+      `push ${id}`,
+    );
+    return { outcome: 'pushed', supplyOrder: supplyOrder._id, lanes };
+  }
+
+  return {
+    takeIn: createOrderIntake(db),
+
+    /**
+     * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
+     * one supplier take turns in this process.
+     */
+    async push(id: string, attempt: number): Promise<PushOutcome> {
+      const pkg = found(await models.packages.findById(id, { supplier: 1 }).lean(), 'package');
+      return db.transact((session) => pushOnce(session, id, attempt), `stock/${pkg.supplier}`);
+    },
+
+    /** All blockers that hold now, per package of the order, and the charge. Changes nothing. */
+    async pushCheck(
+      account: string,
+      order: string,
+    ): Promise<{ package: PackageDoc; blockers: Blocker[]; charge: Charge | null }[]> {
+      const { packages } = await this.get(account, order);
+      const checks = [];
+      for (const pkg of packages)
+        if (pkg.partnership !== null) checks.push({ package: pkg, ...(await judge(null, pkg)) });
+      return checks;
+    },
+
+    /**
+     * Begins an attempt: the package becomes `pushing` and its operation is listed, in one transaction; the caller starts
+     * the workflow (the sweep does where it can't). A pushed, running or parked one answers with what there is; a blocked
+     * one becomes `push_failed` with all blockers.
+     */
+    beginPush(account: string, id: string): Promise<PushStart> {
+      return db.transact(async (session): Promise<PushStart> => {
+        const pkg = await packageOf(account, id, session);
+        const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id };
+        if (pkg.supplyOrder !== null) return { kind: 'pushed', ...there, supplyOrder: pkg.supplyOrder };
+        if (pkg.parked) return { kind: 'parked', ...there };
+        if (pkg.status === 'pushing') return { kind: 'running', ...there };
+        if (pkg.status !== 'new' && pkg.status !== 'push_failed')
+          throw new HubError('not_pushable', `The package is ${pkg.status}`, { members: { status: pkg.status } });
+        const { blockers } = await judge(session, pkg);
+        if (blockers.length > 0) {
+          await refuse(session, pkg, blockers);
+          return { kind: 'blocked', package: id, blockers };
+        }
+        const attempt = pkg.attempt + 1;
+        const workflowId = orderPushId(id, attempt);
+        await models.packages.updateOne(
+          { _id: id },
+          { $set: { status: 'pushing', attempt, blockers: [], failure: null, updatedAt: now() } },
+          { session },
+        );
+        await operations.begin(session, {
+          workflowId,
+          kind: 'order_push',
+          accounts: [account],
+          document: id,
+        });
+        return { kind: 'started', workflowId, attempt, package: id };
+      });
+    },
+
+    /** The attempts are used up: the package shows why, and that a decision is waited for. Safe to repeat. */
+    async park(id: string, attempt: number, failure: PushFailure): Promise<void> {
+      await db.transact(async (session) => {
+        const pkg = await models.packages
+          .findOneAndUpdate(
+            { _id: id, attempt, supplyOrder: null, status: { $in: ['pushing', 'push_failed'] } },
+            {
+              $set: {
+                status: 'push_failed',
+                parked: true,
+                failure: {
+                  ...failure,
+                  held: 'the allocation in the distributor’s supplier warehouse',
+                  retryable: true,
+                },
+                updatedAt: now(),
+              },
+            },
+            { session, returnDocument: 'after' },
+          )
+          .lean();
+        if (!pkg) return;
+        await operations.end(session, orderPushId(id, attempt), 'parked', {
+          error: { code: 'unavailable', detail: failure.detail },
+          progress: { done: 0, failed: 0, total: 1 },
+        });
+        await notifications.notify(session, {
+          account: pkg.account,
+          event: 'order_push_failed',
+          occurrence: `${id}/${attempt}/parked`,
+          document: id,
+          detail: failure.detail,
+        });
+      });
+    },
+
+    /** An operator said: again. */
+    async resume(id: string, attempt: number): Promise<void> {
+      await db.transact(async (session) => {
+        const pkg = await models.packages
+          .findOneAndUpdate(
+            { _id: id, attempt, supplyOrder: null, parked: true },
+            { $set: { status: 'pushing', parked: false, failure: null, updatedAt: now() } },
+            { session },
+          )
+          .lean();
+        if (pkg)
+          await operations.begin(session, {
+            workflowId: orderPushId(id, attempt),
+            kind: 'order_push',
+            accounts: [pkg.account],
+            document: id,
+          });
+      });
+    },
+
+    /** Ends an attempt that was not done. One that was done after all stays done. @returns whether it was pushed */
+    async abandon(id: string, attempt: number, why: string): Promise<{ pushed: boolean }> {
+      return db.transact(async (session) => {
+        const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
+        if (pkg.supplyOrder !== null) return { pushed: true };
+        if (pkg.attempt !== attempt) return { pushed: false };
+        await models.packages.updateOne(
+          { _id: id },
+          {
+            $set: {
+              status: 'push_failed',
+              parked: false,
+              failure: {
+                code: 'abandoned',
+                detail: why,
+                held: 'the allocation in the distributor’s supplier warehouse',
+                retryable: true,
+              },
+              updatedAt: now(),
+            },
+          },
+          { session },
+        );
+        await operations.end(session, orderPushId(id, attempt), 'abandoned', {
+          error: { code: 'internal', detail: why },
+        });
+        return { pushed: false };
+      });
+    },
+
+    /** Attempts that should have a running workflow. */
+    async openPushes(
+      before: Date,
+      limit: number,
+    ): Promise<{ package: string; attempt: number; account: string; supplier: string | null }[]> {
+      const [pushing, parked] = await Promise.all([
+        models.packages
+          .find({ status: 'pushing', updatedAt: { $lt: before } })
+          .limit(limit)
+          .lean(),
+        models.packages
+          .find({ parked: true, updatedAt: { $lt: before } })
+          .limit(limit)
+          .lean(),
+      ]);
+      return [...pushing, ...parked].map(({ _id, attempt, account, supplier }) => ({
+        package: _id,
+        attempt,
+        account,
+        supplier,
+      }));
+    },
+
+    package: packageOf,
+
+    async get(account: string, id: string): Promise<OrderView> {
+      const order = found(await models.orders.findOne({ _id: id, account }).lean(), 'order');
+      return { order, packages: await models.packages.find({ order: id }).sort({ _id: 1 }).lean() };
+    },
+
+    async list(account: string, filter: { store?: string }, page: PageRequest): Promise<Page<OrderView>> {
+      const orders = await models.orders
+        .find({ account, ...filter, ...(page.after === null ? {} : { _id: { $lt: page.after } }) })
+        .sort({ _id: -1 })
+        .limit(page.limit + 1)
+        .lean();
+      const packages = await models.packages
+        .find({ order: { $in: orders.map(({ _id }) => _id) } })
+        .sort({ _id: 1 })
+        .lean();
+      return toPage(
+        orders.map((order) => ({ order, packages: packages.filter((pkg) => pkg.order === order._id) })),
+        page.limit,
+        ({ order }) => order._id,
+      );
+    },
+
+    /** The recipient as the order's own account reads it. */
+    recipientOf(order: OrderDoc): Recipient | null {
+      return order.recipient === null
+        ? null
+        : JSON.parse(cipher.open(order.recipient, recipientContext(order.account, order._id)));
+    },
+
+    /** The recipient as the supplier may read it: masked unless the supplier arranges the carrier. */
+    recipientOfSupplyOrder(row: SupplyOrderDoc): Recipient | null {
+      return row.recipient === null
+        ? null
+        : JSON.parse(cipher.open(row.recipient, supplyRecipientContext(row.supplier, row._id)));
+    },
+
+    async supplyOrders(
+      supplier: string,
+      filter: { status?: SupplyOrderDoc['status'] },
+      page: PageRequest,
+    ): Promise<Page<SupplyOrderDoc>> {
+      const rows = await models.supplyOrders
+        .find({ supplier, ...filter, ...(page.after === null ? {} : { _id: { $lt: page.after } }) })
+        .sort({ _id: -1 })
+        .limit(page.limit + 1)
+        .lean();
+      return toPage(rows, page.limit, ({ _id }) => _id);
+    },
+
+    async supplyOrder(supplier: string, id: string): Promise<SupplyOrderDoc> {
+      return found(await models.supplyOrders.findOne({ _id: id, supplier }).lean(), 'supply order');
+    },
+  };
+}
