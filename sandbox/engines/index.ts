@@ -6,8 +6,9 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Steps, silentSteps } from '../../scripts/steps.cjs';
 import { type DataFolder, takeDataFolder } from './data-folder';
-import { type Engine, endEnginesOn } from './engine';
+import type { Engine } from './engine';
 import { fetchEngine, findOnPath } from './fetch';
+import { ENGINE_BINARIES, endEnginesOn } from './leftovers';
 import { checkGivenMongo, type MongoEngine, mongodEngine, secantusEngine } from './mongo';
 import { freePort, freePortNear } from './ports';
 import { prepareGivenTemporal, temporalEngine } from './temporal';
@@ -17,9 +18,6 @@ export { Engine } from './engine';
 export { fetchEngine } from './fetch';
 export { freePort, freePortNear, isPortFree } from './ports';
 export { registerSearchAttributes, SEARCH_ATTRIBUTES } from './search-attributes';
-
-/** Names of the binaries that may own files in a data folder. */
-const ENGINE_BINARIES = ['temporal', 'secantusd-rs', 'mongod'];
 
 export interface EnginesOptions {
   /** The engines' files and logs; made where it is missing. */
