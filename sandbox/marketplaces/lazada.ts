@@ -1,0 +1,416 @@
+/** Lazada Open Platform as the vendor's documentation describes it (platforms.md, Lazada). */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import {
+  holdsAccess,
+  issueTokens,
+  type SandboxItem,
+  type SandboxModel,
+  type SandboxOrder,
+  type SandboxOrderLine,
+  type SandboxOrderState,
+  type SandboxShop,
+  useCode,
+  useRefreshToken,
+} from './state';
+import { integer, requestId, type Vendor, type VendorAnswer, type VendorRequest, type World } from './world';
+
+const TIMESTAMP_MS = 7200_000;
+const ACCESS_S = 7 * 24 * 3600;
+const REFRESH_S = 30 * 24 * 3600;
+const SKUS_PER_CALL = 50;
+const PRODUCTS_PER_PAGE = 50;
+
+/** One country per currency; the vendor runs no other. */
+export const LAZADA_COUNTRY: Readonly<Record<string, string>> = {
+  MYR: 'my',
+  SGD: 'sg',
+  PHP: 'ph',
+  THB: 'th',
+  VND: 'vn',
+  IDR: 'id',
+};
+
+const STATUS: Readonly<Record<SandboxOrderState, string>> = {
+  unpaid: 'unpaid',
+  ready_to_ship: 'pending',
+  shipped: 'shipped',
+  completed: 'delivered',
+  cancel_requested: 'pending',
+  cancelled: 'canceled',
+};
+const PRODUCT_STATUS: Readonly<Record<SandboxItem['status'], string>> = {
+  live: 'Active',
+  hidden: 'InActive',
+  deleted: 'Deleted',
+  banned: 'Suspended',
+};
+
+export function createLazada(world: World): Vendor {
+  return {
+    platform: 'lazada',
+    shopOf: (request) => shopByToken(world, parametersOf(request).access_token ?? '')?.shopId ?? null,
+    answer: (request) => answer(world, request),
+    throttled: () =>
+      failed('ApiCallLimit', 'The request has exceeded the limit, this ban will last 1 more seconds', 429),
+    broken: () => failed('ServiceUnavailable', 'The service is not available', 500, 'SYSTEM'),
+  };
+}
+
+function succeeded(fields: Record<string, unknown>): VendorAnswer {
+  return { status: 200, code: '0', body: { code: '0', ...fields, request_id: requestId() } };
+}
+
+function failed(code: string, message: string, status = 200, type = 'ISV', detail?: unknown[]): VendorAnswer {
+  const body = { code, type, message, request_id: requestId(), ...(detail ? { detail } : {}) };
+  return { status, code, body };
+}
+
+type ShopHandler = (
+  world: World,
+  shop: SandboxShop,
+  parameters: Readonly<Record<string, string>>,
+  request: VendorRequest,
+) => VendorAnswer;
+
+const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler }>> = {
+  '/seller/get': { method: 'GET', handle: getSeller },
+  '/products/get': { method: 'GET', handle: getProducts },
+  '/product/item/get': { method: 'GET', handle: getProductItem },
+  '/product/stock/sellable/update': { method: 'POST', handle: updateStock },
+  '/order/get': { method: 'GET', handle: getOrder },
+  '/order/items/get': { method: 'GET', handle: getOrderItems },
+};
+
+function answer(world: World, request: VendorRequest): VendorAnswer {
+  const parameters = parametersOf(request);
+  const shopPath = Object.hasOwn(SHOP_PATHS, request.path) ? SHOP_PATHS[request.path] : undefined;
+  const isToken = request.path === '/auth/token/create' || request.path === '/auth/token/refresh';
+  if (!shopPath && !isToken) return failed('InvalidApiPath', 'The specified API path is invalid');
+  if (shopPath && request.method !== shopPath.method) return failed('InvalidMethod', 'The specified method is invalid');
+  const wrong = checkSignature(world, request.path, parameters);
+  if (wrong) return wrong;
+  if (!shopPath) {
+    return request.path.endsWith('/create') ? createToken(world, parameters) : refreshToken(world, parameters);
+  }
+  const shop = shopByToken(world, parameters.access_token ?? '');
+  if (!shop || !holdsAccess(shop, parameters.access_token ?? '', world.now())) {
+    return failed('IllegalAccessToken', 'The specified access token is invalid or expired');
+  }
+  return shopPath.handle(world, shop, parameters, request);
+}
+
+/** Parameters travel in the query or in a form; the signature covers both alike. */
+function parametersOf(request: VendorRequest): Record<string, string> {
+  const form = request.method === 'POST' ? new URLSearchParams(request.body.toString('utf8')) : new URLSearchParams();
+  return Object.fromEntries([...request.query, ...form]);
+}
+
+function shopByToken(world: World, token: string): SandboxShop | undefined {
+  if (token === '') return undefined;
+  return world.store.state.shops.find(
+    (shop) => shop.platform === 'lazada' && shop.accessTokens.some((access) => access.value === token),
+  );
+}
+
+function checkSignature(world: World, path: string, parameters: Readonly<Record<string, string>>): VendorAnswer | null {
+  for (const name of ['app_key', 'timestamp', 'sign_method', 'sign']) {
+    if (!parameters[name]) return failed('MissingParameter', `The input parameter "${name}" is missing`);
+  }
+  if (parameters.app_key !== world.keys.lazada.appKey)
+    return failed('InvalidAppKey', 'The specified App Key is invalid');
+  if (parameters.sign_method !== 'sha256') return failed('InvalidParameter', 'The sign_method is invalid');
+  const timestamp = Number(parameters.timestamp);
+  if (!Number.isInteger(timestamp) || Math.abs(world.now() - timestamp) > TIMESTAMP_MS) {
+    return failed('IllegalTimestamp', 'The specified timestamp is invalid or expired');
+  }
+  const names = Object.keys(parameters).filter((name) => name !== 'sign' && parameters[name] !== '');
+  const message =
+    path +
+    names
+      .sort()
+      .map((name) => `${name}${parameters[name]}`)
+      .join('');
+  const expected = createHmac('sha256', world.keys.lazada.appSecret).update(message, 'utf8').digest();
+  const sign = parameters.sign ?? '';
+  const given = Buffer.from(sign, 'hex');
+  const right = given.length === expected.length && timingSafeEqual(given, expected) && /^[0-9A-F]+$/.test(sign);
+  return right ? null : failed('IncompleteSignature', 'The request signature does not conform to platform standards');
+}
+
+function createToken(world: World, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const code = parameters.code ?? '';
+  const shops = world.store.state.shops.filter((shop) => shop.platform === 'lazada');
+  const shop = shops.find((candidate) => useCode(candidate, code, world.now()));
+  return shop ? tokens(world, shop) : failed('InvalidCode', 'Invalid authorization code');
+}
+
+function refreshToken(world: World, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const token = parameters.refresh_token ?? '';
+  const shops = world.store.state.shops.filter((shop) => shop.platform === 'lazada');
+  const shop = shops.find((candidate) => useRefreshToken(candidate, token, world.now(), Number.POSITIVE_INFINITY));
+  return shop
+    ? tokens(world, shop)
+    : failed('IllegalRefreshToken', 'The specified refresh token is invalid or expired');
+}
+
+function tokens(world: World, shop: SandboxShop): VendorAnswer {
+  const pair = issueTokens(shop, world.now(), ACCESS_S * 1000, REFRESH_S * 1000);
+  const country = LAZADA_COUNTRY[shop.currency] ?? 'my';
+  return succeeded({
+    access_token: pair.access,
+    refresh_token: pair.refresh,
+    expires_in: ACCESS_S,
+    refresh_expires_in: REFRESH_S,
+    country,
+    account: `seller-${shop.shopId}@example.com`,
+    account_platform: 'seller_center',
+    country_user_info: [{ country, user_id: shop.shopId, seller_id: shop.shopId, short_code: country.toUpperCase() }],
+  });
+}
+
+function getSeller(_world: World, shop: SandboxShop): VendorAnswer {
+  return succeeded({ data: { name: shop.name, seller_id: integer(shop.shopId), verified: 'true' } });
+}
+
+function getProducts(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const offset = Number(parameters.offset ?? 0);
+  const limit = Number(parameters.limit ?? 20);
+  if (!Number.isInteger(limit) || limit < 1 || limit > PRODUCTS_PER_PAGE) {
+    return failed('19', `E019: "${parameters.limit}" Invalid Limit. Limit should be in range [1,${PRODUCTS_PER_PAGE}]`);
+  }
+  if (!Number.isInteger(offset) || offset < 0) return failed('14', `E014: "${parameters.offset}" Invalid Offset`);
+  const after = parameters.update_after ? Date.parse(parameters.update_after) : 0;
+  if (Number.isNaN(after)) return failed('17', 'E017: Invalid Date Format');
+  const found = shop.items.filter((item) => item.status !== 'deleted' && item.updatedAt >= after);
+  const products = found.slice(offset, offset + limit).map((item) => product(world, shop, item));
+  return succeeded({ data: { total_products: found.length, products } });
+}
+
+function getProductItem(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const item = shop.items.find((candidate) => candidate.itemId === parameters.item_id);
+  if (!item) return failed('208', 'E208: ITEM_NOT_FOUND');
+  return succeeded({ data: product(world, shop, item) });
+}
+
+function product(world: World, shop: SandboxShop, item: SandboxItem) {
+  const country = (LAZADA_COUNTRY[shop.currency] ?? 'my').toUpperCase();
+  return {
+    item_id: integer(item.itemId),
+    primary_category: 1,
+    status: PRODUCT_STATUS[item.status],
+    attributes: { name: item.title },
+    images: item.image ? [item.image] : [],
+    created_time: String(item.updatedAt),
+    updated_time: String(item.updatedAt),
+    skus: item.models.map((model) => ({
+      SkuId: integer(model.modelId),
+      SellerSku: model.sku,
+      ShopSku: `${item.itemId}_${country}-${model.modelId}`,
+      Status: item.status === 'live' ? 'active' : 'inactive',
+      quantity: model.stock,
+      Available: model.stock,
+      price: Number(model.price),
+      special_price: 0,
+      saleProp: Object.fromEntries(model.variation.map((option, index) => [`prop_${index + 1}`, option])),
+      Images: [],
+      multiWarehouseInventories: [
+        {
+          warehouseCode: 'dropshipping',
+          quantity: model.stock,
+          totalQuantity: model.stock,
+          sellableQuantity: model.stock,
+          occupyQuantity: 0,
+          withholdQuantity: 0,
+        },
+      ],
+      channelInventories: lock(world, shop, item, model),
+    })),
+  };
+}
+
+function lock(world: World, shop: SandboxShop, item: SandboxItem, model: SandboxModel) {
+  const { floor } = floorOf(world, shop, item, model);
+  return floor > 0 ? [{ channelName: 'campaign', channelQuantity: floor }] : [];
+}
+
+const STOCK_PATH = '/product/stock/sellable/update';
+
+/** The locked quantity: the SKU's own, or what a `floor` fault says. */
+function floorOf(world: World, shop: SandboxShop, item: SandboxItem, model: SandboxModel) {
+  const fault = world.faults.peek('lazada', 'floor', { shopId: shop.shopId, path: STOCK_PATH });
+  const hit = fault && (!fault.items || fault.items.includes(model.modelId) || fault.items.includes(item.itemId));
+  return { floor: Math.max(model.reserved, hit ? (fault.floor ?? 5) : 0), silent: Boolean(hit && fault.silent) };
+}
+
+interface StockLine {
+  readonly itemId: string;
+  readonly modelId: string;
+  readonly quantity: number;
+}
+
+const xml = new XMLParser({ parseTagValue: false, isArray: (name) => name === 'Sku' });
+
+function stockLines(payload: string): StockLine[] | null {
+  if (payload === '' || XMLValidator.validate(payload) !== true) return null;
+  const skus: unknown = xml.parse(payload)?.Request?.Product?.Skus?.Sku;
+  if (!Array.isArray(skus) || skus.length === 0) return null;
+  const lines = skus.map((sku: Record<string, unknown>) => {
+    const { ItemId: itemId, SkuId: modelId, SellableQuantity: quantity } = sku;
+    if (typeof itemId !== 'string' || typeof modelId !== 'string' || !/^-?\d+$/.test(String(quantity))) return null;
+    return { itemId, modelId, quantity: Number(quantity) };
+  });
+  return lines.every((line) => line !== null) ? lines : null;
+}
+
+function updateStock(
+  world: World,
+  shop: SandboxShop,
+  parameters: Readonly<Record<string, string>>,
+  request: VendorRequest,
+): VendorAnswer {
+  const lines = stockLines(parameters.payload ?? '');
+  if (!lines) return failed('5', 'E005: Invalid Request Format');
+  request.call.entries = lines.map((line) => ({ ...line }));
+  if (lines.length > SKUS_PER_CALL) return failed('5', `E005: At most ${SKUS_PER_CALL} SKUs in one request`);
+  const partial = world.faults.take('lazada', 'partial_failure', { shopId: shop.shopId, path: STOCK_PATH });
+  if (partial) request.call.fault = 'partial_failure';
+  const detail: unknown[] = [];
+  lines.forEach((line, index) => {
+    const item = shop.items.find((candidate) => candidate.itemId === line.itemId && candidate.status !== 'deleted');
+    const model = item?.models.find((candidate) => candidate.modelId === line.modelId);
+    const named = partial?.items
+      ? partial.items.includes(line.modelId) || partial.items.includes(line.itemId)
+      : index === 0;
+    const refused =
+      partial && named ? { code: '4224', message: 'SKU can not be edited' } : refusal(world, shop, line, item, model);
+    if (refused) {
+      detail.push({
+        ...refused,
+        sku_id: integer(line.modelId),
+        seller_sku: model?.sku ?? '',
+        field: 'SellableQuantity',
+      });
+    } else if (item && model) {
+      model.stock = line.quantity;
+      item.updatedAt = world.now();
+    }
+  });
+  if (detail.length > 0) return failed('501', 'E501: Update product failed', 200, 'ISP', detail);
+  return succeeded({});
+}
+
+function refusal(
+  world: World,
+  shop: SandboxShop,
+  line: StockLine,
+  item: SandboxItem | undefined,
+  model: SandboxModel | undefined,
+): { code: string; message: string } | null {
+  if (!item || !model) return { code: '208', message: 'SKU not found' };
+  if (line.quantity < 0) return { code: '4013', message: 'SellableQuantity can not be negative' };
+  const { floor, silent } = floorOf(world, shop, item, model);
+  if (line.quantity >= floor) return null;
+  world.faults.take('lazada', 'floor', { shopId: shop.shopId, path: STOCK_PATH });
+  const message = silent
+    ? 'The stock is locked by a campaign'
+    : `The quantity can not be less than ${floor}, the stock locked by campaign`;
+  return { code: '4170', message };
+}
+
+function findOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>) {
+  const order = world.store.order('lazada', parameters.order_id ?? '');
+  return order?.shopId === shop.shopId ? order : undefined;
+}
+
+/** `2026-11-21 20:00:00 +0800`, as the vendor writes times. */
+export function lazadaTime(time: number): string {
+  return `${new Date(time + 8 * 3600_000).toISOString().slice(0, 19).replace('T', ' ')} +0800`;
+}
+
+function getOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const order = findOrder(world, shop, parameters);
+  if (!order) return failed('16', `E016: "${parameters.order_id}" Invalid Order ID`);
+  const [firstName = '', ...others] = order.recipient.name.split(' ');
+  return succeeded({
+    data: {
+      order_id: integer(order.orderNumber),
+      order_number: integer(order.orderNumber),
+      created_at: lazadaTime(order.createdAt),
+      updated_at: lazadaTime(order.updatedAt),
+      statuses: [STATUS[order.state]],
+      items_count: order.lines.length,
+      price: order.lines.reduce((sum, line) => sum + Number(line.price), 0).toFixed(2),
+      payment_method: 'MIXEDCARD',
+      address_shipping: {
+        first_name: firstName,
+        last_name: others.join(' '),
+        phone: order.recipient.phone,
+        address1: order.recipient.address,
+        address2: '',
+        address3: '',
+        address4: '',
+        address5: '',
+        city: '',
+        post_code: '',
+        country: '',
+      },
+    },
+  });
+}
+
+function getOrderItems(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const order = findOrder(world, shop, parameters);
+  if (!order) return failed('16', `E016: "${parameters.order_id}" Invalid Order ID`);
+  return succeeded({ data: order.lines.map((line) => orderItem(shop, order, line)) });
+}
+
+function orderItem(shop: SandboxShop, order: SandboxOrder, line: SandboxOrderLine) {
+  const provider = { three_pl: '3PL Express', self_arranged: 'Self-Arranged', self_delivery: 'Seller Own Fleet' };
+  return {
+    order_item_id: integer(line.lineId),
+    order_id: integer(order.orderNumber),
+    shop_id: shop.name,
+    product_id: line.itemId,
+    sku_id: line.modelId,
+    sku: line.sku,
+    shop_sku: `${line.itemId}_${(LAZADA_COUNTRY[shop.currency] ?? 'my').toUpperCase()}-${line.modelId}`,
+    name: line.title,
+    variation: line.variation.join(', '),
+    item_price: Number(line.price),
+    paid_price: Number(line.price),
+    currency: shop.currency,
+    status: STATUS[order.state],
+    created_at: lazadaTime(order.createdAt),
+    updated_at: lazadaTime(order.updatedAt),
+    shipping_type: 'Dropshipping',
+    shipment_provider: order.shipping === 'platform_logistics' ? 'LEX' : provider[order.shipping],
+    delivery_option_sof: order.shipping === 'self_delivery' ? 1 : 0,
+    cancel_return_initiator: order.state === 'cancel_requested' ? 'cancellation-customer' : '',
+  };
+}
+
+/** One message per order line; a buyer's wish to cancel comes as a reverse order. */
+export function lazadaOrderPush(order: SandboxOrder, shop: SandboxShop, now: number): unknown[] {
+  const updatedAt = Math.floor(order.updatedAt / 1000);
+  const reverse = order.state === 'cancel_requested';
+  return order.lines.map((line) => ({
+    seller_id: order.shopId,
+    message_type: reverse ? 10 : 0,
+    data: {
+      ...(reverse ? { reverse_order_id: integer(`7${line.lineId}`), reverse_status: 'CANCEL_INIT' } : {}),
+      ...(reverse ? {} : { order_status: STATUS[order.state] }),
+      trade_order_id: integer(order.orderNumber),
+      trade_order_line_id: integer(line.lineId),
+      status_update_time: updatedAt,
+    },
+    timestamp: Math.floor(now / 1000),
+    site: `lazada_${LAZADA_COUNTRY[shop.currency] ?? 'my'}`,
+  }));
+}
+
+/** Lower hex HMAC-SHA256 of app key + body. */
+export function lazadaPushSignature(world: World, body: string): string {
+  const { appKey, appSecret } = world.keys.lazada;
+  return createHmac('sha256', appSecret).update(`${appKey}${body}`).digest('hex');
+}

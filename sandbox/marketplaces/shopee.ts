@@ -1,0 +1,411 @@
+/** Shopee Open Platform v2 as the vendor's documentation describes it (platforms.md, Shopee). */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import {
+  holdsAccess,
+  issueTokens,
+  type SandboxItem,
+  type SandboxModel,
+  type SandboxOrder,
+  type SandboxOrderState,
+  type SandboxShipping,
+  type SandboxShop,
+  useCode,
+  useRefreshToken,
+} from './state';
+import { integer, requestId, type Vendor, type VendorAnswer, type VendorRequest, type World } from './world';
+
+const TIMESTAMP_MS = 5 * 60_000;
+const ACCESS_S = 4 * 3600;
+const REFRESH_MS = 30 * 24 * 3600_000;
+const OLD_ACCESS_MS = 5 * 60_000;
+const MODELS_PER_CALL = 50;
+const ITEMS_PER_PAGE = 100;
+const ITEMS_PER_INFO = 50;
+const ORDERS_PER_DETAIL = 50;
+
+export const SHOPEE_STATUS: Readonly<Record<SandboxOrderState, string>> = {
+  unpaid: 'UNPAID',
+  ready_to_ship: 'READY_TO_SHIP',
+  shipped: 'SHIPPED',
+  completed: 'COMPLETED',
+  cancel_requested: 'IN_CANCEL',
+  cancelled: 'CANCELLED',
+};
+const CARRIER: Readonly<Record<SandboxShipping, string>> = {
+  platform_logistics: 'Standard Delivery',
+  three_pl: '3PL Express',
+  self_delivery: 'Seller Own Fleet',
+  self_arranged: 'Self-Arranged',
+};
+const ITEM_STATUS: Readonly<Record<SandboxItem['status'], string>> = {
+  live: 'NORMAL',
+  hidden: 'UNLIST',
+  deleted: 'SELLER_DELETE',
+  banned: 'BANNED',
+};
+
+export function createShopee(world: World): Vendor {
+  return {
+    platform: 'shopee',
+    shopOf: (request) => request.query.get('shop_id') ?? shopIdInBody(request),
+    answer: (request) => answer(world, request),
+    throttled: () =>
+      failed(429, 'error_rate_limit', 'Your request has reached the rate limit, please try again later.'),
+    broken: () => failed(500, 'error_server', 'Something wrong. Please try later.'),
+  };
+}
+
+function shopIdInBody(request: VendorRequest): string | null {
+  return /"shop_id"\s*:\s*(\d+)/.exec(request.body.toString('utf8'))?.[1] ?? null;
+}
+
+function succeeded(response: unknown): VendorAnswer {
+  return { status: 200, code: '', body: { error: '', message: '', request_id: requestId(), response } };
+}
+
+function failed(status: number, error: string, message: string): VendorAnswer {
+  return { status, code: error, body: { error, message, request_id: requestId() } };
+}
+
+type ShopHandler = (world: World, shop: SandboxShop, request: VendorRequest) => VendorAnswer;
+
+const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler }>> = {
+  '/api/v2/shop/get_shop_info': { method: 'GET', handle: getShopInfo },
+  '/api/v2/product/get_item_list': { method: 'GET', handle: getItemList },
+  '/api/v2/product/get_item_base_info': { method: 'GET', handle: getItemBaseInfo },
+  '/api/v2/product/get_model_list': { method: 'GET', handle: getModelList },
+  '/api/v2/product/update_stock': { method: 'POST', handle: updateStock },
+  '/api/v2/order/get_order_detail': { method: 'GET', handle: getOrderDetail },
+};
+
+function answer(world: World, request: VendorRequest): VendorAnswer {
+  const { path, query } = request;
+  const shopPath = Object.hasOwn(SHOP_PATHS, path) ? SHOP_PATHS[path] : undefined;
+  const isToken = path === '/api/v2/auth/token/get' || path === '/api/v2/auth/access_token/get';
+  if (!shopPath && !isToken) return failed(404, 'error_not_found', 'The request path is incorrect.');
+  if (request.method !== (shopPath?.method ?? 'POST'))
+    return failed(405, 'error_param', 'The request method is wrong.');
+  const wrong = checkSignature(world, request, shopPath !== undefined);
+  if (wrong) return wrong;
+  if (!shopPath) return path.endsWith('/token/get') ? getToken(world, request) : refreshToken(world, request);
+  const shop = world.store.shop('shopee', query.get('shop_id') ?? '');
+  if (!shop || !holdsAccess(shop, query.get('access_token') ?? '', world.now())) {
+    return failed(403, 'invalid_acceess_token', 'Invalid access_token, please have a check.');
+  }
+  return shopPath.handle(world, shop, request);
+}
+
+/** partner_id + path + timestamp (+ access_token + shop_id), within 5 minutes. */
+export function checkSignature(
+  world: World,
+  request: Pick<VendorRequest, 'path' | 'query'>,
+  isShopCall: boolean,
+): VendorAnswer | null {
+  const { query, path } = request;
+  const given = (name: string) => query.get(name) ?? '';
+  if (given('partner_id') !== world.keys.shopee.partnerId) return failed(403, 'error_param', 'Invalid partner_id.');
+  const timestamp = Number(given('timestamp'));
+  if (!Number.isInteger(timestamp) || Math.abs(world.now() - timestamp * 1000) > TIMESTAMP_MS) {
+    return failed(403, 'error_param', 'Invalid timestamp.');
+  }
+  if (isShopCall && (given('shop_id') === '' || given('access_token') === '')) {
+    return failed(403, 'error_param', 'There is no access_token or shop_id in query.');
+  }
+  const message = `${given('partner_id')}${path}${given('timestamp')}${isShopCall ? given('access_token') + given('shop_id') : ''}`;
+  const expected = createHmac('sha256', world.keys.shopee.partnerKey).update(message).digest();
+  const sign = Buffer.from(given('sign'), 'hex');
+  const right = sign.length === expected.length && timingSafeEqual(sign, expected) && /^[0-9a-f]+$/.test(given('sign'));
+  return right ? null : failed(403, 'error_sign', 'Wrong sign.');
+}
+
+function jsonBody(request: VendorRequest): Record<string, unknown> | null {
+  try {
+    const parsed: unknown = JSON.parse(request.body.toString('utf8'));
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+function getToken(world: World, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const shop = world.store.shop('shopee', String(body?.shop_id ?? ''));
+  if (!body || typeof body.shop_id !== 'number' || String(body.partner_id) !== world.keys.shopee.partnerId) {
+    return failed(200, 'error_param', 'Wrong parameters: shop_id and partner_id are required.');
+  }
+  if (!shop || typeof body.code !== 'string' || !useCode(shop, body.code, world.now())) {
+    return failed(403, 'error_auth', 'Invalid code.');
+  }
+  return tokens(world, shop);
+}
+
+function refreshToken(world: World, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const shop = world.store.shop('shopee', String(body?.shop_id ?? ''));
+  const token = body?.refresh_token;
+  if (!shop || typeof token !== 'string' || !useRefreshToken(shop, token, world.now(), OLD_ACCESS_MS)) {
+    return failed(403, 'error_auth', 'Invalid refresh_token.');
+  }
+  return tokens(world, shop);
+}
+
+function tokens(world: World, shop: SandboxShop): VendorAnswer {
+  const pair = issueTokens(shop, world.now(), ACCESS_S * 1000, REFRESH_MS);
+  const body = {
+    error: '',
+    message: '',
+    request_id: requestId(),
+    access_token: pair.access,
+    refresh_token: pair.refresh,
+    expire_in: ACCESS_S,
+  };
+  return { status: 200, code: '', body };
+}
+
+function getShopInfo(_world: World, shop: SandboxShop): VendorAnswer {
+  const body = {
+    error: '',
+    message: '',
+    request_id: requestId(),
+    shop_name: shop.name,
+    region: 'MY',
+    status: 'NORMAL',
+  };
+  return { status: 200, code: '', body };
+}
+
+function getItemList(_world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
+  const offset = Number(query.get('offset') ?? Number.NaN);
+  const pageSize = Number(query.get('page_size') ?? Number.NaN);
+  const statuses = new Set(query.getAll('item_status'));
+  if (!Number.isInteger(offset) || offset < 0) return failed(200, 'error_param', 'offset is invalid.');
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > ITEMS_PER_PAGE) {
+    return failed(200, 'error_param', `page_size should be in range [1,${ITEMS_PER_PAGE}].`);
+  }
+  if (statuses.size === 0) return failed(200, 'error_param', 'item_status is required.');
+  const from = Number(query.get('update_time_from') ?? 0) * 1000;
+  const found = shop.items.filter((item) => statuses.has(ITEM_STATUS[item.status]) && item.updatedAt >= from);
+  const page = found.slice(offset, offset + pageSize);
+  const hasNextPage = offset + page.length < found.length;
+  return succeeded({
+    item: page.map((item) => ({
+      item_id: integer(item.itemId),
+      item_status: ITEM_STATUS[item.status],
+      update_time: Math.floor(item.updatedAt / 1000),
+    })),
+    total_count: found.length,
+    has_next_page: hasNextPage,
+    ...(hasNextPage ? { next_offset: offset + page.length } : {}),
+  });
+}
+
+function getItemBaseInfo(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const ids = (request.query.get('item_id_list') ?? '').split(',').filter((id) => id !== '');
+  if (ids.length === 0 || ids.length > ITEMS_PER_INFO) {
+    return failed(200, 'error_param', `item_id_list should have 1 to ${ITEMS_PER_INFO} ids.`);
+  }
+  const found = shop.items.filter((item) => ids.includes(item.itemId));
+  return succeeded({
+    item_list: found.map((item) => {
+      const only = item.models[0]?.modelId === '0' ? item.models[0] : undefined;
+      return {
+        item_id: integer(item.itemId),
+        item_name: item.title,
+        item_sku: only?.sku ?? '',
+        item_status: ITEM_STATUS[item.status],
+        has_model: !only,
+        image: { image_url_list: item.image ? [item.image] : [], image_id_list: [] },
+        update_time: Math.floor(item.updatedAt / 1000),
+        ...(only ? { price_info: priceInfo(shop, only), stock_info_v2: stockInfo(world, shop, item, only) } : {}),
+      };
+    }),
+  });
+}
+
+function getModelList(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const item = shop.items.find((candidate) => candidate.itemId === request.query.get('item_id'));
+  if (!item) return failed(200, 'error_item_not_found', 'Product not found.');
+  const models = item.models.filter((model) => model.modelId !== '0');
+  const tiers = Math.max(0, ...models.map((model) => model.variation.length));
+  const options = Array.from({ length: tiers }, (_, tier) => [
+    ...new Set(models.map((model) => model.variation[tier] ?? '')),
+  ]);
+  return succeeded({
+    tier_variation: options.map((list, tier) => ({
+      name: `Variation ${tier + 1}`,
+      option_list: list.map((option) => ({ option })),
+    })),
+    model: models.map((model) => ({
+      model_id: integer(model.modelId),
+      model_sku: model.sku,
+      tier_index: options.map((list, tier) => list.indexOf(model.variation[tier] ?? '')),
+      price_info: priceInfo(shop, model),
+      stock_info_v2: stockInfo(world, shop, item, model),
+    })),
+  });
+}
+
+function priceInfo(shop: SandboxShop, model: SandboxModel) {
+  return [{ currency: shop.currency, original_price: Number(model.price), current_price: Number(model.price) }];
+}
+
+function stockInfo(world: World, shop: SandboxShop, item: SandboxItem, model: SandboxModel) {
+  const { floor } = floorOf(world, shop, item, model);
+  return {
+    summary_info: { total_reserved_stock: floor, total_available_stock: model.stock },
+    seller_stock: [{ location_id: '', stock: model.stock }],
+  };
+}
+
+const STOCK_PATH = '/api/v2/product/update_stock';
+
+/** The reserved quantity: the model's own, or what a `floor` fault says. */
+function floorOf(world: World, shop: SandboxShop, item: SandboxItem, model: SandboxModel) {
+  const fault = world.faults.peek('shopee', 'floor', { shopId: shop.shopId, path: STOCK_PATH });
+  const hit = fault && (!fault.items || fault.items.includes(model.modelId) || fault.items.includes(item.itemId));
+  return { floor: Math.max(model.reserved, hit ? (fault.floor ?? 5) : 0), silent: Boolean(hit && fault.silent) };
+}
+
+interface StockLine {
+  readonly modelId: string;
+  readonly quantity: number;
+}
+
+function updateStock(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const lines = stockLines(body);
+  if (!body || !lines) return failed(200, 'error_param', 'Wrong parameters, detail: stock_list is invalid.');
+  const itemId = String(body.item_id);
+  request.call.entries = lines.map((line) => ({ itemId, ...line }));
+  if (lines.length > MODELS_PER_CALL) {
+    return failed(200, 'error_param', `stock_list should have 1 to ${MODELS_PER_CALL} models.`);
+  }
+  const item = shop.items.find((candidate) => candidate.itemId === itemId);
+  if (!item || item.status === 'deleted') return failed(200, 'error_item_not_found', 'Product not found.');
+  if (item.status === 'banned') return failed(200, 'error_item_uneditable', 'Item is banned and can not be edited.');
+  const target = { shopId: shop.shopId, path: STOCK_PATH };
+  const partial = world.faults.take('shopee', 'partial_failure', target);
+  if (partial) request.call.fault = 'partial_failure';
+  const results = lines.map((line, index) => {
+    const named = partial?.items ? partial.items.includes(line.modelId) || partial.items.includes(itemId) : index === 0;
+    const reason = partial && named ? 'Model is not editable.' : refusal(world, shop, item, line);
+    return { line, reason };
+  });
+  for (const { line, reason } of results) if (reason === null) write(world, item, line);
+  const failures = results.filter(({ reason }) => reason !== null);
+  const answer = succeeded({
+    success_list: results
+      .filter(({ reason }) => reason === null)
+      .map(({ line }) => ({ model_id: integer(line.modelId), location_id: '', stock: line.quantity })),
+    failure_list: failures.map(({ line, reason }) => ({ model_id: integer(line.modelId), failed_reason: reason })),
+  });
+  if (failures.length < results.length) return answer;
+  // Where nothing at all was written the vendor says so at the top as well.
+  const error = 'error_busi_update_stock_failed';
+  const message = 'Update stock failed, please check failure_list for detailed reason';
+  return { ...answer, code: error, body: { ...(answer.body as object), error, message } };
+}
+
+function stockLines(body: Record<string, unknown> | null): StockLine[] | null {
+  if (!body || !Number.isInteger(body.item_id) || !Array.isArray(body.stock_list) || body.stock_list.length === 0)
+    return null;
+  const lines = body.stock_list.map((entry: { model_id?: unknown; seller_stock?: { stock?: unknown }[] }) => {
+    const quantity = entry?.seller_stock?.[0]?.stock;
+    return Number.isInteger(entry?.model_id) && Number.isInteger(quantity)
+      ? { modelId: String(entry.model_id), quantity: quantity as number }
+      : null;
+  });
+  return lines.every((line) => line !== null) ? lines : null;
+}
+
+function refusal(world: World, shop: SandboxShop, item: SandboxItem, line: StockLine): string | null {
+  const model = item.models.find((candidate) => candidate.modelId === line.modelId);
+  if (!model) return 'Model not found.';
+  if (line.quantity < 0 || line.quantity > 10_000_000) return 'Stock should be within 0-10000000.';
+  const { floor, silent } = floorOf(world, shop, item, model);
+  if (line.quantity >= floor) return null;
+  world.faults.take('shopee', 'floor', { shopId: shop.shopId, path: STOCK_PATH });
+  return silent
+    ? 'Total stock must be more than reserved stock.'
+    : `Stock should be larger than ${floor} (reserve stock number)`;
+}
+
+function write(world: World, item: SandboxItem, line: StockLine): void {
+  const model = item.models.find((candidate) => candidate.modelId === line.modelId);
+  if (!model) return;
+  model.stock = line.quantity;
+  item.updatedAt = world.now();
+}
+
+function getOrderDetail(world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
+  const numbers = (query.get('order_sn_list') ?? '').split(',').filter((number) => number !== '');
+  if (numbers.length === 0 || numbers.length > ORDERS_PER_DETAIL) {
+    return failed(200, 'error_param', `order_sn_list should have 1 to ${ORDERS_PER_DETAIL} numbers.`);
+  }
+  const fields = new Set((query.get('response_optional_fields') ?? '').split(','));
+  const found = numbers
+    .map((number) => world.store.order('shopee', number))
+    .filter((order): order is SandboxOrder => order !== undefined && order.shopId === shop.shopId);
+  if (found.length === 0) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  return succeeded({ order_list: found.map((order) => orderDetail(shop, order, fields)) });
+}
+
+function orderDetail(shop: SandboxShop, order: SandboxOrder, fields: ReadonlySet<string>) {
+  const carrier = CARRIER[order.shipping];
+  const optional: Record<string, unknown> = {
+    item_list: order.lines.map((line) => ({
+      item_id: integer(line.itemId),
+      item_name: line.title,
+      item_sku: line.modelId === '0' ? line.sku : '',
+      model_id: integer(line.modelId),
+      model_name: line.variation.join(','),
+      model_sku: line.modelId === '0' ? '' : line.sku,
+      model_quantity_purchased: line.quantity,
+      model_original_price: Number(line.price),
+      model_discounted_price: Number(line.price),
+      order_item_id: integer(line.lineId),
+    })),
+    recipient_address: {
+      name: order.recipient.name,
+      phone: order.recipient.phone,
+      full_address: order.recipient.address,
+      region: 'MY',
+    },
+    shipping_carrier: carrier,
+    checkout_shipping_carrier: carrier,
+    total_amount: order.lines.reduce((sum, line) => sum + Number(line.price) * line.quantity, 0),
+  };
+  return {
+    order_sn: order.orderNumber,
+    region: 'MY',
+    currency: shop.currency,
+    cod: false,
+    order_status: SHOPEE_STATUS[order.state],
+    create_time: Math.floor(order.createdAt / 1000),
+    update_time: Math.floor(order.updatedAt / 1000),
+    ...Object.fromEntries(Object.entries(optional).filter(([name]) => fields.has(name))),
+  };
+}
+
+/** The push that tells an order's status: code 3. */
+export function shopeeOrderPush(order: SandboxOrder, now: number): unknown[] {
+  return [
+    {
+      code: 3,
+      shop_id: integer(order.shopId),
+      timestamp: Math.floor(now / 1000),
+      data: {
+        ordersn: order.orderNumber,
+        status: SHOPEE_STATUS[order.state],
+        update_time: Math.floor(order.updatedAt / 1000),
+        completed_scenario: '',
+        items: [],
+      },
+    },
+  ];
+}
+
+/** Lower hex HMAC-SHA256 of call-back URL + "|" + body. */
+export function shopeePushSignature(world: World, callbackUrl: string, body: string): string {
+  return createHmac('sha256', world.keys.shopee.partnerKey).update(`${callbackUrl}|${body}`).digest('hex');
+}
