@@ -10,7 +10,7 @@ import { createSteps } from '../../scripts/steps.cjs';
 import { ENVIRONMENT_FILE_VARIABLE, type TestEnvironment } from './environment';
 import { endAbandonedRuns, newRunFolder } from './runs';
 
-const WITHOUT_ENGINES = /(^|\/)test\/(config|domain|connectors|sandbox|borders|launcher)\b/;
+const WITHOUT_ENGINES = /(^|\/)test\/(config|domain|connectors|sandbox|borders)\b/;
 const WORKFLOWS = resolve(__dirname, '../../workflows/index.ts');
 
 type JestGlobalConfig = Pick<Config, never> & { testPathPatterns?: { patterns?: readonly string[] } };
