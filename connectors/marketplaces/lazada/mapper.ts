@@ -47,7 +47,7 @@ export function classifyLazada(envelope: LazadaEnvelope): LazadaFailure {
   if (/refresh[_ ]?token/i.test(code + message)) return { kind: 'unauthorised' };
   if (/^(IllegalAccessToken|InvalidAccessToken|AccessTokenExpired)$/i.test(code)) return { kind: 'token_expired' };
   // Our clock, or a request that aged on its way: the next try carries a new time.
-  if (/timestamp/i.test(code + message)) return { kind: 'unavailable' };
+  if (/timestamp/i.test(code) || /timestamp .*(invalid|expired)/i.test(message)) return { kind: 'unavailable' };
   if (ACCESS_CODES.test(code)) return { kind: 'unauthorised' };
   if (TRY_AGAIN.test(code) || envelope.type === 'SYSTEM' || isWorthAnotherTry(message)) return { kind: 'unavailable' };
   return { kind: 'rejected' };

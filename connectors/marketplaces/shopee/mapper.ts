@@ -43,12 +43,12 @@ export function classifyShopee(error: string, message: string, now: number): Sho
   if (code === 'error_rate_limit') return { kind: 'throttled', retryAfterMs: 1000 };
   if (code === 'error_limit') return { kind: 'throttled', retryAfterMs: untilMidnightInSingapore(now) };
   if (TRY_AGAIN.has(code)) return { kind: 'unavailable' };
-  // Our clock, or a request that aged on its way: the next try carries a new time.
-  if (/timestamp/i.test(message)) return { kind: 'unavailable' };
   if (/^invalid_acc?ee?ss_token$|^invalid_access_token$/.test(code) || code === 'error_access_token_expired') {
     return { kind: 'token_expired' };
   }
   if (code === 'error_auth' || code === 'error_param' || code === 'error_permission' || code === 'error_sign') {
+    // Our clock, or a request that aged on its way: the next try carries a new time.
+    if (/timestamp/i.test(message)) return { kind: 'unavailable' };
     if (/refresh[_ ]?token/i.test(message)) return { kind: 'unauthorised' };
     if (/acce+ss[_ ]?token/i.test(message)) return { kind: 'token_expired' };
     if (code !== 'error_param' || /\bpartner|\bcode\b|not (been )?authori[sz]ed|no linked|sign\b/i.test(message)) {
