@@ -1,4 +1,5 @@
 /** The moves of a partnership, in one table. Contract: partnership.md, From invitation to partnership. */
+import type { Currency, Money } from './money';
 
 export const PARTNERSHIP_STATUSES = ['pending_review', 'partnered', 'rejected', 'terminated', 'withdrawn'] as const;
 export type PartnershipStatus = (typeof PARTNERSHIP_STATUSES)[number];
@@ -34,3 +35,14 @@ export type ClaimCause = (typeof CLAIM_CAUSES)[number];
 
 /** At most this many distribution products per supplier; catalogue.md. */
 export const DISTRIBUTION_PRODUCT_LIMIT = 200;
+
+/** What an approval settles; partnership.md. */
+export interface Approval {
+  readonly customer: { readonly id: string } | { readonly name: string };
+  readonly settlementCurrency: Currency;
+  readonly level: string | null;
+  /** The supplier's warehouses the distributor is given; at least one. */
+  readonly warehouses: readonly string[];
+  readonly creditLimit: Money | null;
+  readonly creditPeriodDays: number | null;
+}

@@ -33,7 +33,7 @@ const MAY_IMPORT = {
   api: { values: ['domain', 'connectors', 'store', 'config', 'workflows', 'activities'], types: [] },
 };
 
-const COMPOSITION_ROOTS = ['worker/main.ts', 'api/server.ts'];
+const COMPOSITION_ROOTS = ['worker/main.ts', 'api/server.ts', 'worker/hub-worker.ts'];
 /** Constructors of clients, by the package they come from. */
 const CLIENTS = {
   '@temporalio/client': ['Client', 'WorkflowClient', 'Connection', 'ScheduleClient'],

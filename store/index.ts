@@ -5,6 +5,7 @@ import { createBillingRepository } from './repositories/billing';
 import { createCatalogueRepository } from './repositories/catalogue';
 import { createDueRepository } from './repositories/dues';
 import { createIdempotencyRepository, createInboxRepository } from './repositories/inbox';
+import { createLaneRepository } from './repositories/lanes';
 import { createMirrorRepository } from './repositories/mirror';
 import { createNotificationRepository } from './repositories/notifications';
 import { createOperationRepository } from './repositories/operations';
@@ -24,6 +25,7 @@ export function createStore(database: Database) {
     dues: createDueRepository(database),
     idempotency: createIdempotencyRepository(database),
     inbox: createInboxRepository(database),
+    lanes: createLaneRepository(database),
     mirror: createMirrorRepository(database),
     notifications: createNotificationRepository(database),
     operations: createOperationRepository(database),

@@ -8,16 +8,10 @@ export const taskQueueOf = (prefix: string): string => `${prefix}-hub`;
 export const SEARCH_ATTRIBUTES = ['HubStatus', 'HubAccount', 'HubPartner', 'HubStore', 'HubDocument'] as const;
 
 /**
- * A start that finds the process running joins it; one that finds it ended well does nothing; one that was terminated, or
- * whose history is lost, is started again. What must not happen twice is guarded by our own records.
+ * A start that finds the process running joins it; else it begins (again): after an end, a termination in the UI, or a lost
+ * history. What must not happen twice is guarded by our own records, so a process that runs once more finds it done.
  */
-export const ONE_AT_A_TIME = {
-  workflowIdConflictPolicy: 'USE_EXISTING',
-  workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-} as const;
-
-/** Lanes, intakes and sweeps end when nothing is left and begin again under the same id. */
-export const AGAIN_AND_AGAIN = {
+export const JOIN_OR_START = {
   workflowIdConflictPolicy: 'USE_EXISTING',
   workflowIdReusePolicy: 'ALLOW_DUPLICATE',
 } as const;

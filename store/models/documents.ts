@@ -437,7 +437,7 @@ export interface InboxDoc {
   store: string | null;
   platformOrder: string | null;
   body: Sealed;
-  status: 'stored' | 'unrouted' | 'done' | 'ignored';
+  status: 'stored' | 'unrouted' | 'done' | 'ignored' | 'refused';
   receivedAt: Date;
   expiresAt: Date;
 }

@@ -67,8 +67,8 @@ export function createInboxRepository({ models, now, cipher }: Database) {
       return rows.map(({ _id }) => _id);
     },
 
-    async done(ids: readonly string[]): Promise<void> {
-      if (ids.length > 0) await models.inbox.updateMany({ _id: { $in: [...ids] } }, { $set: { status: 'done' } });
+    async done(ids: readonly string[], status: 'done' | 'refused'): Promise<void> {
+      if (ids.length > 0) await models.inbox.updateMany({ _id: { $in: [...ids] } }, { $set: { status } });
     },
 
     /** Orders whose events were stored before the given time and not taken in. */

@@ -1,5 +1,6 @@
 /** A partnership's mirror: the supplier's available quantity becomes the distributor's on hand, one to one per warehouse. */
 import type { ClientSession } from 'mongoose';
+import { newId } from '../../domain/ids';
 import { mirrorLaneId } from '../../domain/process-ids';
 import type { Database } from '../database';
 import type { DueDoc } from '../models/documents';
@@ -69,7 +70,7 @@ export function createMirrorRepository(db: Database) {
           kind: 'mirror',
           reason: due.cause,
           document: claim._id,
-          key: `mirror/${place._id}/${claim.sku}/${due.since.getTime()}-${due.revision}`,
+          key: `mirror/${place._id}/${claim.sku}/${newId('command')}`,
           onHand: quantity,
         });
         moved ||= after !== null;

@@ -4,8 +4,8 @@ import type { ClientSession } from 'mongoose';
 import { planReaches, SUPPLIER_PLAN } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
-import type { Currency, Money } from '../../domain/money';
-import { canMove, INVITATION_DAYS, SETUP_STEPS, type SetupStep } from '../../domain/partnership';
+import type { Currency } from '../../domain/money';
+import { type Approval, canMove, INVITATION_DAYS, SETUP_STEPS, type SetupStep } from '../../domain/partnership';
 import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
@@ -21,15 +21,6 @@ export interface ApplicationInput {
   readonly email: string | null;
   readonly channels: readonly string[];
   readonly message: string | null;
-}
-
-export interface Approval {
-  readonly customer: { readonly id: string } | { readonly name: string };
-  readonly settlementCurrency: Currency;
-  readonly level: string | null;
-  readonly warehouses: readonly string[];
-  readonly creditLimit: Money | null;
-  readonly creditPeriodDays: number | null;
 }
 
 export type PartnershipRepository = ReturnType<typeof createPartnershipRepository>;
@@ -376,6 +367,14 @@ export function createPartnershipRepository(db: Database) {
           'partnership',
         );
       });
+    },
+
+    /** Applications that wait for a decision since before the given time. */
+    async pendingSince(before: Date, limit: number): Promise<PartnershipDoc[]> {
+      return models.partnerships
+        .find({ open: true, appliedAt: { $lt: before } })
+        .limit(limit)
+        .lean();
     },
 
     async addCustomer(account: string, name: string): Promise<CustomerDoc> {

@@ -52,6 +52,8 @@ export function createStoreRepository(db: Database) {
     );
 
   return {
+    listingId,
+
     /** A store that waits for its owner's authorisation. */
     async add(account: string, input: { platform: string; name: string }): Promise<StoreDoc> {
       const row: StoreDoc = {

@@ -1,0 +1,17 @@
+/** What activities close over: interfaces, given by the composition root (or a test). */
+import type { Logger } from '../config/logger';
+import type { Store } from '../store';
+import type { Processes } from '../workflows/client';
+import type { StoreAccess } from './tokens';
+
+export interface ActivityDeps {
+  readonly store: Store;
+  readonly processes: Processes;
+  readonly access: StoreAccess;
+  readonly logger: Logger;
+  /** Tells the server that a long step is alive, with where it is. */
+  readonly heartbeat: (details?: unknown) => void;
+  /** What the last try of this step reported. */
+  readonly lastHeartbeat: () => unknown;
+  readonly sweep: { readonly graceMs: number };
+}

@@ -1,0 +1,45 @@
+/** All activities of the hub: business steps that may run twice. Workflows import the type alone. */
+import type { ActivityDeps } from './deps';
+import { toApplicationFailure } from './failures';
+import { createListingActivities } from './listings';
+import { createMirrorLaneActivities } from './mirror-lane';
+import { createOrderIntakeActivities } from './order-intake';
+import { createOrderPushActivities } from './order-push';
+import { createPartnershipActivities } from './partnership';
+import { createStoreLaneActivities } from './store-lane';
+import { createSweepActivities } from './sweep';
+
+function compose(deps: ActivityDeps) {
+  return {
+    ...createListingActivities(deps),
+    ...createMirrorLaneActivities(deps),
+    ...createOrderIntakeActivities(deps),
+    ...createOrderPushActivities(deps),
+    ...createPartnershipActivities(deps),
+    ...createStoreLaneActivities(deps),
+    ...createSweepActivities(deps),
+  };
+}
+
+export type Activities = ReturnType<typeof compose>;
+
+/** Makes the activities over their interfaces; whatever one throws leaves as a failure of the catalogue. */
+export function createActivities(deps: ActivityDeps): Activities {
+  const translated = Object.entries(compose(deps)).map(([name, run]) => [
+    name,
+    async (input: never) => {
+      try {
+        return await run(input);
+      } catch (error) {
+        const failure = toApplicationFailure(error);
+        if ((failure as { type?: string }).type === 'internal')
+          deps.logger.error('activity failed', {
+            activity: name,
+            error: error instanceof Error ? error.message : 'unknown',
+          });
+        throw failure;
+      }
+    },
+  ]);
+  return Object.fromEntries(translated) as Activities;
+}

@@ -1,0 +1,50 @@
+/** Taking a platform's order in. The recipient passes through here and never through a workflow. */
+
+import type { ActivityDeps } from './deps';
+import { isPlatformError } from './failures';
+
+export function createOrderIntakeActivities({ store, access, processes, logger }: ActivityDeps) {
+  return {
+    /** Fetches the order and takes it in; what waited in the inbox for it is then done. */
+    async takeInOrder(input: { store: string; platformOrder: string }): Promise<{ outcome: string }> {
+      const row = await store.stores.byId(input.store);
+      // Read before the fetch: an event that comes later may tell of something the fetch did not see.
+      const waiting = await store.inbox.waiting(input.store, input.platformOrder);
+      try {
+        const order = await access.call(input.store, (connector, shop) =>
+          connector.getOrder(shop, input.platformOrder),
+        );
+        const result = await store.orders.takeIn({
+          account: row.account,
+          store: row._id,
+          platform: row.platform,
+          storeName: row.name,
+          platformOrder: order.platformOrder,
+          state: order.state,
+          platformState: order.platformState,
+          version: order.updatedAt,
+          placedAt: order.createdAt,
+          currency: order.currency,
+          shipping: order.shipping,
+          recipient: order.recipient,
+          lines: order.lines.map(({ lineId, itemId, modelId, title, quantity }) => ({
+            line: lineId,
+            title,
+            quantity,
+            listing: store.stores.listingId(row._id, itemId, modelId),
+            sku: null,
+          })),
+        });
+        await store.inbox.done(waiting, 'done');
+        processes.wakeLanes(result.lanes);
+        return { outcome: result.outcome };
+      } catch (error) {
+        if (!isPlatformError(error) || error.kind !== 'rejected') throw error;
+        // The platform says there is no such order, or not ours: kept as refused, with its words.
+        await store.inbox.done(waiting, 'refused');
+        logger.warn('order refused by the platform', { store: input.store, account: row.account, code: error.code });
+        return { outcome: 'refused' };
+      }
+    },
+  };
+}

@@ -1,0 +1,28 @@
+/** The steps of an order push. Each may run twice: the package's own state answers a repeat. */
+import type { FailureWords } from '../workflows/failures';
+import type { ActivityDeps } from './deps';
+
+export interface PushAttempt {
+  readonly package: string;
+  readonly attempt: number;
+}
+
+export function createOrderPushActivities({ store, processes }: ActivityDeps) {
+  return {
+    /** Runs the transaction; wakes the lanes of what changed after the commit (the marks are in it, a sweep covers the rest). */
+    async pushOrder(input: PushAttempt): Promise<'pushed' | 'refused' | 'superseded'> {
+      const result = await store.orders.push(input.package, input.attempt);
+      if (result.outcome === 'pushed') processes.wakeLanes(result.lanes);
+      return result.outcome;
+    },
+    async parkOrderPush(input: PushAttempt & FailureWords): Promise<void> {
+      await store.orders.park(input.package, input.attempt, { code: input.code, detail: input.detail });
+    },
+    async resumeOrderPush(input: PushAttempt): Promise<void> {
+      await store.orders.resume(input.package, input.attempt);
+    },
+    async abandonOrderPush(input: PushAttempt & { why: string }): Promise<{ pushed: boolean }> {
+      return store.orders.abandon(input.package, input.attempt, input.why);
+    },
+  };
+}

@@ -1,0 +1,28 @@
+/**
+ * Time-outs of activities, each with its unit and its reason. Plain numbers of milliseconds: workflows import them, so
+ * nothing here may read the environment.
+ */
+
+/** One of our own short writes, run inside the workflow's task: a transaction takes milliseconds, a busy hot document a second or two. */
+export const LOCAL_WRITE_MS = 8_000;
+/** Retries inside the task; past them the step goes on as an ordinary activity, whose waits don't hold the task. */
+export const LOCAL_WRITE_TRIES = 2;
+export const LOCAL_RETRY_MS = 50;
+
+/** The same write as an ordinary activity: longer, because it runs when the database has trouble. */
+export const STORE_WRITE_MS = 20_000;
+/** The longest wait between tries of a write that must happen in the end. */
+export const STORE_LONGEST_WAIT_MS = 30_000;
+
+/** One step that calls a platform: more than all of the HTTP client's tries together (a test holds that). */
+export const PLATFORM_STEP_MS = 60_000;
+/** One pass of a store's lane: it sends batches for at most half of this and reports after each. */
+export const LANE_PASS_MS = 60_000;
+/** A long step reports at least this often, or is taken as dead and run elsewhere. */
+export const HEARTBEAT_MS = 20_000;
+/** A download of all listings of a store. */
+export const DOWNLOAD_MS = 3_600_000;
+/** One pass of the sweep. */
+export const SWEEP_MS = 120_000;
+/** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */
+export const LANE_LINGER_MS = 10_000;

@@ -1,0 +1,85 @@
+/** A worker over its interfaces. The composition root gives it connections; tests give it theirs. */
+import { Context } from '@temporalio/activity';
+import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createActivities } from '../activities';
+import { createStoreAccess } from '../activities/tokens';
+import type { Logger } from '../config/logger';
+import type { Connectors } from '../connectors/port';
+import type { Store } from '../store';
+import type { Processes } from '../workflows/client';
+import { createDataConverter, type PayloadKey } from '../workflows/encoding';
+import { processId, taskQueueOf } from '../workflows/ids';
+
+export interface HubWorkerOptions {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly queuePrefix: string;
+  readonly payloadKeys: readonly PayloadKey[];
+  readonly store: Store;
+  readonly processes: Processes;
+  readonly connectors: Connectors;
+  readonly logger: Logger;
+  readonly workflowBundle: NonNullable<WorkerOptions['workflowBundle']>;
+  readonly sweepGraceMs: number;
+  readonly shutdownMs: number;
+  readonly limits: {
+    readonly concurrentActivities: number;
+    readonly concurrentWorkflowTasks: number;
+    readonly cachedWorkflows: number;
+  };
+}
+
+/** Makes the worker that serves every process of the hub. The caller runs it. */
+export async function createHubWorker(options: HubWorkerOptions): Promise<Worker> {
+  const { store, processes, connectors, logger, limits } = options;
+  return Worker.create({
+    connection: options.connection,
+    namespace: options.namespace,
+    taskQueue: taskQueueOf(options.queuePrefix),
+    workflowBundle: options.workflowBundle,
+    dataConverter: createDataConverter(options.payloadKeys),
+    activities: createActivities({
+      store,
+      processes,
+      logger,
+      access: createStoreAccess({ store, connectors }),
+      heartbeat: (details) => Context.current().heartbeat(details),
+      lastHeartbeat: () => Context.current().info.heartbeatDetails,
+      sweep: { graceMs: options.sweepGraceMs },
+    }),
+    maxConcurrentActivityTaskExecutions: limits.concurrentActivities,
+    maxConcurrentLocalActivityExecutions: limits.concurrentActivities,
+    maxConcurrentWorkflowTaskExecutions: limits.concurrentWorkflowTasks,
+    maxCachedWorkflows: limits.cachedWorkflows,
+    shutdownGraceTime: options.shutdownMs / 2,
+    shutdownForceTime: options.shutdownMs,
+  });
+}
+
+/** The schedule of the sweep: never two at once, nothing made up for a time when the hub was down. Safe to repeat. */
+export async function ensureSweepSchedule(
+  client: Client,
+  options: { queuePrefix: string; intervalMs: number },
+): Promise<void> {
+  const scheduleId = `${options.queuePrefix}-sweep`;
+  const spec = { intervals: [{ every: options.intervalMs }] };
+  const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' } as const;
+  try {
+    await client.schedule.create({
+      scheduleId,
+      spec,
+      policies,
+      action: {
+        type: 'startWorkflow',
+        workflowType: 'sweep',
+        workflowId: processId('sweep', {}),
+        taskQueue: taskQueueOf(options.queuePrefix),
+        args: [],
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    await client.schedule.getHandle(scheduleId).update((schedule) => ({ ...schedule, spec, policies }));
+  }
+}

@@ -1,0 +1,320 @@
+/** How the outside starts processes and talks to them. The composition roots give it a Temporal client. */
+import {
+  type Client,
+  isGrpcServiceError,
+  WithStartWorkflowOperation,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
+import { type FailureCode, HubError } from '../domain/failures';
+import type { Approval } from '../domain/partnership';
+import { JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
+import type { listingDownload } from './listing-download';
+import * as messages from './messages';
+import type { mirrorLane } from './mirror-lane';
+import type { orderIntake } from './order-intake';
+import type { orderPush } from './order-push';
+import type { partnership } from './partnership';
+import type { productPublication } from './product-publication';
+import type { RetryBudget } from './proxies';
+import type { storeLane } from './store-lane';
+
+/** Lane wake-ups are gathered for this long, so that a burst of changes is one signal per lane. Milliseconds. */
+const GATHER_MS = 5;
+const POLL_MS = 50;
+
+export interface ProcessSettings {
+  readonly taskQueue: string;
+  readonly lanes: { readonly pacingMs: number; readonly batchesPerPass: number } & RetryBudget;
+  readonly orderPush: { readonly parkedMs: number } & RetryBudget;
+}
+
+export interface Processes {
+  /** Signals lanes, starting those that don't run. Gathered and best effort: what fails is the sweep's. */
+  wakeLanes(lanes: readonly string[]): void;
+  /** The same, waited for. */
+  wakeLanesNow(lanes: readonly string[]): Promise<void>;
+  /** Tells an order's intake that something came. Best effort: the inbox row is there, the sweep takes it up. */
+  takeInOrder(store: string, platformOrder: string): void;
+  takeInOrderNow(store: string, platformOrder: string): Promise<void>;
+  startOrderPush(input: { account: string; package: string; attempt: number; supplier?: string | null }): Promise<void>;
+  startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
+  startPartnership(id: string): Promise<void>;
+  /** Sends the decision to the partnership's workflow, starting it where it is missing. Throws the refusal as `HubError`. */
+  approvePartnership(input: {
+    supplier: string;
+    partnership: string;
+    approval: Approval;
+    command: string;
+  }): Promise<{ status: string }>;
+  startDownload(input: { account: string; store: string; job: string }): Promise<void>;
+  /** Starts a download again whose workflow is gone. */
+  resumeDownload(workflowId: string): Promise<void>;
+  /** Retry or abandon what is parked. 409 `operation_not_parked`. */
+  decide(workflowId: string, decision: 'retry' | 'abandon', by: string): Promise<void>;
+  /** @returns true when the process ended or parked in time */
+  waitFor(workflowId: string, ms: number): Promise<boolean>;
+  ping(): Promise<void>;
+  /** Waits until gathered wake-ups are out. */
+  flush(): Promise<void>;
+}
+
+/** What it needs of a logger. */
+interface Warnings {
+  warn(message: string, fields?: Record<string, unknown>): void;
+}
+
+export function createProcesses(client: Client, settings: ProcessSettings, logger: Warnings): Processes {
+  const { taskQueue } = settings;
+  const laneBudget: RetryBudget = pickBudget(settings.lanes);
+  const pushBudget: RetryBudget = pickBudget(settings.orderPush);
+  const gathered = new Set<string>();
+  let gathering: NodeJS.Timeout | undefined;
+  const underway = new Set<Promise<unknown>>();
+
+  /** Temporal's own trouble is `unavailable`; refusals pass. */
+  async function reach<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof HubError || error instanceof WorkflowUpdateFailedError) throw error;
+      if (error instanceof WorkflowNotFoundError) throw error;
+      throw new HubError('unavailable', 'The workflow service can not be reached', {
+        retryAfterMs: 5_000,
+        cause: error,
+      });
+    }
+  }
+
+  async function begin(work: () => Promise<unknown>): Promise<void> {
+    await reach(work);
+  }
+
+  async function wakeLane(id: string): Promise<void> {
+    const process = parseProcessId(id);
+    if (process?.kind === 'store-lane')
+      await client.workflow.signalWithStart<typeof storeLane, []>('storeLane', {
+        workflowId: id,
+        taskQueue,
+        ...JOIN_OR_START,
+        args: [
+          {
+            store: process.parts.store ?? '',
+            pacingMs: settings.lanes.pacingMs,
+            batches: settings.lanes.batchesPerPass,
+            budget: laneBudget,
+          },
+        ],
+        signal: messages.due,
+        searchAttributes: { HubStatus: ['running'], HubStore: [process.parts.store ?? ''] },
+        staticSummary: 'Sends new quantities to one store',
+      });
+    else if (process?.kind === 'mirror-lane')
+      await client.workflow.signalWithStart<typeof mirrorLane, []>('mirrorLane', {
+        workflowId: id,
+        taskQueue,
+        ...JOIN_OR_START,
+        args: [{ partnership: process.parts.partnership ?? '' }],
+        signal: messages.due,
+        searchAttributes: { HubStatus: ['running'], HubDocument: [process.parts.partnership ?? ''] },
+        staticSummary: 'Mirrors a supplier’s stock to one distributor',
+      });
+  }
+
+  async function wakeLanesNow(lanes: readonly string[]): Promise<void> {
+    await Promise.all(lanes.map((id) => reach(() => wakeLane(id))));
+  }
+
+  function bestEffort(what: string, work: Promise<unknown>): void {
+    const settled = work
+      .catch((error: unknown) =>
+        logger.warn('left to the sweep', { what, error: error instanceof Error ? error.message : 'unknown' }),
+      )
+      .finally(() => underway.delete(settled));
+    underway.add(settled);
+  }
+
+  async function takeInOrderNow(store: string, platformOrder: string): Promise<void> {
+    await reach(() =>
+      client.workflow.signalWithStart<typeof orderIntake, []>('orderIntake', {
+        workflowId: processId('order-intake', { store, platformOrder }),
+        taskQueue,
+        ...JOIN_OR_START,
+        args: [{ store, platformOrder }],
+        signal: messages.eventReceived,
+        searchAttributes: { HubStatus: ['running'], HubStore: [store], HubDocument: [platformOrder] },
+        staticSummary: 'Takes one platform order in',
+      }),
+    );
+  }
+
+  function partnershipStart(id: string) {
+    return {
+      workflowId: processId('partnership', { partnership: id }),
+      taskQueue,
+      args: [{ partnership: id, status: 'pending_review' }] as Parameters<typeof partnership>,
+      searchAttributes: { HubStatus: ['running'], HubDocument: [id] },
+      staticSummary: 'One partnership, from application to end',
+    };
+  }
+
+  async function startDownload(input: { account: string; store: string; job: string }): Promise<void> {
+    await reach(() =>
+      client.workflow.start<typeof listingDownload>('listingDownload', {
+        workflowId: processId('listing-download', input),
+        taskQueue,
+        ...JOIN_OR_START,
+        args: [{ account: input.account, store: input.store, job: input.job }],
+        searchAttributes: { HubStatus: ['running'], HubAccount: [input.account], HubStore: [input.store] },
+        staticSummary: 'Downloads a store’s listings',
+      }),
+    );
+  }
+
+  return {
+    wakeLanes(lanes) {
+      for (const lane of lanes) gathered.add(lane);
+      if (gathered.size === 0) return;
+      gathering ??= setTimeout(() => {
+        const ids = [...gathered];
+        gathered.clear();
+        gathering = undefined;
+        for (const id of ids) bestEffort(id, wakeLane(id));
+      }, GATHER_MS);
+    },
+    wakeLanesNow,
+    takeInOrder(store, platformOrder) {
+      bestEffort('order intake', takeInOrderNow(store, platformOrder));
+    },
+    takeInOrderNow,
+    startDownload,
+
+    startOrderPush: (input) =>
+      begin(() =>
+        client.workflow.start<typeof orderPush>('orderPush', {
+          workflowId: orderPushId(input.package, input.attempt),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [
+            {
+              package: input.package,
+              attempt: input.attempt,
+              budget: pushBudget,
+              parkedMs: settings.orderPush.parkedMs,
+            },
+          ],
+          searchAttributes: {
+            HubStatus: ['running'],
+            HubAccount: [input.account],
+            HubDocument: [input.package],
+            ...(input.supplier ? { HubPartner: [input.supplier] } : {}),
+          },
+          staticSummary: 'Pushes one package to its supplier',
+        }),
+      ),
+
+    startPublication: (supplier, sku, attempt) =>
+      begin(() =>
+        client.workflow.start<typeof productPublication>('productPublication', {
+          workflowId: processId('publication', { supplier, sku, attempt: String(attempt) }),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [{ supplier, sku, attempt }],
+          searchAttributes: { HubStatus: ['running'], HubAccount: [supplier], HubDocument: [sku] },
+          staticSummary: 'Publishes one distribution product',
+        }),
+      ),
+
+    startPartnership: (id) =>
+      begin(() =>
+        client.workflow.start<typeof partnership>('partnership', { ...partnershipStart(id), ...JOIN_OR_START }),
+      ),
+
+    async approvePartnership({ supplier, partnership: id, approval, command }) {
+      const startOperation = new WithStartWorkflowOperation<typeof partnership>('partnership', {
+        ...partnershipStart(id),
+        ...JOIN_OR_START,
+      });
+      const answer = await reach(() =>
+        client.workflow.executeUpdateWithStart(messages.approve, {
+          startWorkflowOperation: startOperation,
+          updateId: command,
+          args: [
+            {
+              supplier,
+              command,
+              customer: approval.customer,
+              settlementCurrency: approval.settlementCurrency,
+              level: approval.level,
+              warehouses: approval.warehouses,
+              creditLimit: approval.creditLimit?.amount ?? null,
+              creditPeriodDays: approval.creditPeriodDays,
+            },
+          ],
+        }),
+      );
+      if (answer.ok) return { status: answer.status };
+      throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
+    },
+
+    async resumeDownload(workflowId) {
+      const process = parseProcessId(workflowId);
+      const described = await reach(() => client.workflow.getHandle(workflowId).describe()).catch((error: unknown) => {
+        if (error instanceof WorkflowNotFoundError) return null;
+        throw error;
+      });
+      const account = described?.searchAttributes?.HubAccount?.[0];
+      if (described?.status.name === 'RUNNING' || process === null || typeof account !== 'string') return;
+      await startDownload({ account, store: process.parts.store ?? '', job: process.parts.job ?? '' });
+    },
+
+    async decide(workflowId, decision, by) {
+      const definition = decision === 'retry' ? messages.retry : messages.abandon;
+      try {
+        await reach(() => client.workflow.getHandle(workflowId).executeUpdate(definition, { args: [by] }));
+      } catch (error) {
+        if (error instanceof WorkflowUpdateFailedError || error instanceof WorkflowNotFoundError)
+          throw new HubError('operation_not_parked', 'It is not waiting for a decision, or somebody decided just now', {
+            cause: error,
+          });
+        throw error;
+      }
+    },
+
+    async waitFor(workflowId, ms) {
+      const handle = client.workflow.getHandle(workflowId);
+      const end = Date.now() + ms;
+      const parked = async (): Promise<boolean> => {
+        while (Date.now() < end) {
+          const { searchAttributes, status } = await handle.describe();
+          if (status.name !== 'RUNNING' || searchAttributes?.HubStatus?.[0] === 'parked') return true;
+          await new Promise((resolve) => setTimeout(resolve, POLL_MS * 5));
+        }
+        return false;
+      };
+      const ended = handle.result().then(
+        () => true,
+        (error: unknown) => !isGrpcServiceError(error),
+      );
+      const expired = new Promise<boolean>((resolve) => {
+        setTimeout(() => resolve(false), ms).unref();
+      });
+      return Promise.race([ended, parked().catch(() => false), expired]);
+    },
+
+    async ping() {
+      await reach(() => client.connection.ensureConnected());
+      await reach(() => client.workflowService.getSystemInfo({}));
+    },
+
+    async flush() {
+      while (gathering !== undefined || underway.size > 0) {
+        await Promise.all([...underway, new Promise((resolve) => setTimeout(resolve, GATHER_MS))]);
+      }
+    },
+  };
+}
+
+function pickBudget({ attempts, firstWaitMs, longestWaitMs }: RetryBudget): RetryBudget {
+  return { attempts, firstWaitMs, longestWaitMs };
+}

@@ -1,0 +1,14 @@
+/** In a workflow an activity's failure arrives wrapped; this says what it was. */
+import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+
+export interface FailureWords {
+  /** A code of the failure catalogue. */
+  readonly code: string;
+  readonly detail: string;
+}
+
+export function failureWords(error: unknown): FailureWords {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (cause instanceof ApplicationFailure) return { code: cause.type ?? 'internal', detail: cause.message };
+  return { code: 'internal', detail: cause instanceof Error ? cause.message : 'unknown failure' };
+}

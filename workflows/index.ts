@@ -1,0 +1,9 @@
+/** Every process the worker runs. Nothing here may import axios, mongoose, express or winston: a test holds the bundle free of them. */
+export { listingDownload } from './listing-download';
+export { mirrorLane } from './mirror-lane';
+export { orderIntake } from './order-intake';
+export { orderPush } from './order-push';
+export { partnership } from './partnership';
+export { productPublication } from './product-publication';
+export { storeLane } from './store-lane';
+export { sweep } from './sweep';

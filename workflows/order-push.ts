@@ -1,0 +1,64 @@
+import { ActivityFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import type { PushAttempt } from '../activities/order-push';
+import { type FailureWords, failureWords } from './failures';
+import { installParking } from './parking';
+import { bounded, local, type RetryBudget, store } from './proxies';
+
+export interface OrderPushInput extends PushAttempt {
+  readonly budget: RetryBudget;
+  /** How long it waits for an operator before it abandons itself. Milliseconds. */
+  readonly parkedMs: number;
+}
+
+export type OrderPushEnd = 'pushed' | 'refused' | 'superseded' | 'abandoned';
+
+/**
+ * Hands one package to the supplier: one attempt. Contract: orders.md, Push.
+ *
+ * Id `order-push/{package}/{attempt}`. One transaction does it all or nothing; it is tried inside the workflow task first,
+ * then with growing waits. A refusal (a blocker) ends the attempt. When the tries are used up it parks: updates `retry`
+ * and `abandon` decide (as signals too, for the Temporal UI); after `parkedMs` it abandons
+ * itself. A cancellation abandons. It never continues as new: an attempt has a handful of events.
+ */
+export async function orderPush(input: OrderPushInput): Promise<OrderPushEnd> {
+  const parking = installParking();
+  const attempt: PushAttempt = { package: input.package, attempt: input.attempt };
+  try {
+    for (;;) {
+      const result = await tryPush(attempt, input.budget);
+      if (typeof result === 'string') return result;
+
+      await store.parkOrderPush({ ...attempt, ...result });
+      const decision = await parking.wait(
+        `Push of ${input.package} failed: ${result.detail}. Waits for **retry** (tries again) or **abandon** (gives up); abandons itself after ${Math.round(input.parkedMs / 3_600_000)} h.`,
+        input.parkedMs,
+      );
+      if (decision !== 'retry')
+        return await abandon(attempt, decision === null ? 'nobody decided in time' : 'an operator abandoned it');
+      await store.resumeOrderPush(attempt);
+    }
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+    return await CancellationScope.nonCancellable(() => abandon(attempt, 'the workflow was cancelled'));
+  }
+}
+
+/** @returns how the attempt ended, or the failure that used its tries up */
+async function tryPush(attempt: PushAttempt, budget: RetryBudget): Promise<OrderPushEnd | FailureWords> {
+  try {
+    return await local.pushOrder(attempt);
+  } catch (error) {
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+  }
+  try {
+    return await bounded(budget).pushOrder(attempt);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return failureWords(error);
+  }
+}
+
+async function abandon(attempt: PushAttempt, why: string): Promise<OrderPushEnd> {
+  const { pushed } = await store.abandonOrderPush({ ...attempt, why });
+  return pushed ? 'pushed' : 'abandoned';
+}

@@ -1,0 +1,54 @@
+/** Parking: a process whose tries are used up stands in the Temporal UI, says what it waits for, and takes retry and abandon. */
+import { condition, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import { abandon, abandonRequested, retry, retryRequested } from './messages';
+
+export type Decision = 'retry' | 'abandon';
+
+export interface Parking {
+  readonly isParked: () => boolean;
+  /**
+   * Waits for an operator. @returns what they decided, or null when nobody did in time
+   * @param details one line for operators: what failed, what it waits for, what they can do
+   */
+  wait(details: string, forMs?: number, orUntil?: () => boolean): Promise<Decision | null>;
+}
+
+/** Installs the four handlers. Call it once, first thing in a workflow. */
+export function installParking(): Parking {
+  let parked = false;
+  let decision: Decision | null = null;
+  const decide = (made: Decision) => {
+    if (parked && decision === null) decision = made;
+  };
+  const mustBeParked = (_by: string): void => {
+    if (!parked || decision !== null) throw new Error('operation_not_parked');
+  };
+  setHandler(retry, (_by: string) => decide('retry'), {
+    validator: mustBeParked,
+    description: 'Try again what is parked',
+  });
+  setHandler(abandon, (_by: string) => decide('abandon'), {
+    validator: mustBeParked,
+    description: 'Give up what is parked',
+  });
+  setHandler(retryRequested, () => decide('retry'), { description: 'Try again what is parked (from the Temporal UI)' });
+  setHandler(abandonRequested, () => decide('abandon'), {
+    description: 'Give up what is parked (from the Temporal UI)',
+  });
+  return {
+    isParked: () => parked,
+    async wait(details, forMs, orUntil) {
+      parked = true;
+      decision = null;
+      upsertSearchAttributes({ HubStatus: ['parked'] });
+      setCurrentDetails(details);
+      const ready = () => decision !== null || (orUntil?.() ?? false);
+      if (forMs === undefined) await condition(ready);
+      else await condition(ready, forMs);
+      parked = false;
+      upsertSearchAttributes({ HubStatus: ['running'] });
+      setCurrentDetails('');
+      return decision;
+    },
+  };
+}

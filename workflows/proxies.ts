@@ -1,0 +1,69 @@
+/** Activity profiles: every time-out and retry explicit. Types of activities only; values would drag their imports into the bundle. */
+import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import type { Activities } from '../activities';
+import {
+  DOWNLOAD_MS,
+  HEARTBEAT_MS,
+  LANE_PASS_MS,
+  LOCAL_RETRY_MS,
+  LOCAL_WRITE_MS,
+  LOCAL_WRITE_TRIES,
+  PLATFORM_STEP_MS,
+  STORE_LONGEST_WAIT_MS,
+  STORE_WRITE_MS,
+  SWEEP_MS,
+} from '../config/timeouts';
+
+/** How often a step that may fail for long is tried before its process parks, and how the waits grow. */
+export interface RetryBudget {
+  readonly attempts: number;
+  readonly firstWaitMs: number;
+  readonly longestWaitMs: number;
+}
+
+/** Our own fast writes, inside the workflow task. */
+export const local = proxyLocalActivities<Activities>({
+  startToCloseTimeout: LOCAL_WRITE_MS,
+  retry: { maximumAttempts: LOCAL_WRITE_TRIES, initialInterval: LOCAL_RETRY_MS },
+});
+
+/** Our own writes that must happen in the end, however long the database is away. */
+export const store = proxyActivities<Activities>({
+  startToCloseTimeout: STORE_WRITE_MS,
+  retry: { initialInterval: LOCAL_RETRY_MS * 4, backoffCoefficient: 2, maximumInterval: STORE_LONGEST_WAIT_MS },
+});
+
+/** A step with an end to its tries: past them the process parks. */
+export const bounded = (budget: RetryBudget, startToCloseTimeout: number = STORE_WRITE_MS) =>
+  proxyActivities<Activities>({
+    startToCloseTimeout,
+    heartbeatTimeout: HEARTBEAT_MS,
+    retry: {
+      maximumAttempts: budget.attempts,
+      initialInterval: budget.firstWaitMs,
+      backoffCoefficient: 2,
+      maximumInterval: budget.longestWaitMs,
+    },
+  });
+
+/** One pass of a store's lane. */
+export const lanePass = (budget: RetryBudget) => bounded(budget, LANE_PASS_MS);
+
+/** A call to a platform that is tried until it answers. */
+export const remote = proxyActivities<Activities>({
+  startToCloseTimeout: PLATFORM_STEP_MS,
+  retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 60_000 },
+});
+
+/** Many pages; reports where it is, and goes on there. */
+export const download = proxyActivities<Activities>({
+  startToCloseTimeout: DOWNLOAD_MS,
+  heartbeatTimeout: HEARTBEAT_MS,
+  retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 60_000, maximumAttempts: 20 },
+});
+
+/** The sweep: the next one comes anyway. */
+export const sweeping = proxyActivities<Activities>({
+  startToCloseTimeout: SWEEP_MS,
+  retry: { maximumAttempts: 1 },
+});
