@@ -3,7 +3,7 @@
  * when they are missing or not those of package-lock.json, then runs the command. Everything stays in this folder.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,21 +69,19 @@ function isInstalled() {
   );
 }
 
-function countInstalled() {
-  try {
-    const names = readdirSync(join(ROOT, 'node_modules')).filter((name) => !name.startsWith('.'));
-    return names.reduce(
-      (sum, name) => sum + (name.startsWith('@') ? readdirSync(join(ROOT, 'node_modules', name)).length : 1),
-      0,
-    );
-  } catch {
-    return 0;
-  }
+/** The packages at the top of node_modules that belong on this machine. */
+function wantedHere() {
+  const here = (list, value) => !list || list.includes(value);
+  return Object.entries(readPackages('package-lock.json'))
+    .filter(([, { os, cpu }]) => here(os, process.platform) && here(cpu, process.arch))
+    .map(([path]) => path)
+    .filter((path) => path.lastIndexOf('node_modules/') === 0);
 }
 
 async function install() {
   if (isInstalled()) return;
-  const total = Object.keys(readPackages('package-lock.json')).length - 1;
+  const wanted = wantedHere();
+  const present = () => wanted.filter((path) => existsSync(join(ROOT, path, 'package.json'))).length;
   await steps.createSteps().step('Install the packages of package-lock.json', async (say) => {
     const npm = process.env.npm_execpath;
     const [program, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
@@ -97,10 +95,10 @@ async function install() {
         output = (output + chunk).slice(-4000);
       });
     }
-    const timer = setInterval(() => say(`${Math.min(countInstalled(), total)} of about ${total}`), 400);
+    const timer = setInterval(() => say(`${present()} of ${wanted.length}`), 400);
     const code = await ended(child).finally(() => clearInterval(timer));
     if (code !== 0) throw new Refusal(`npm ci failed:\n${output.trim()}`);
-    say(`${countInstalled()} packages`);
+    say(`${present()} packages`);
   });
 }
 
