@@ -2,7 +2,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ClientSession } from 'mongoose';
 import { PERMISSIONS, type Permission, type Plan, quotaMonth } from '../../domain/accounts';
-import { newId } from '../../domain/ids';
+import { idFor } from '../../domain/ids';
 import { type Database, found } from '../database';
 import type { AccountDoc, ApiKeyDoc } from '../models/documents';
 
@@ -23,8 +23,9 @@ export function createAccountRepository(db: Database) {
     session: ClientSession | null,
     account: string,
     input: { name: string; permissions: readonly Permission[] },
+    command?: string,
   ) {
-    const id = newId('apiKey');
+    const id = idFor('apiKey', command);
     const secret = randomBytes(32).toString('base64url');
     const row: ApiKeyDoc = {
       _id: id,
@@ -35,15 +36,19 @@ export function createAccountRepository(db: Database) {
       createdAt: now(),
       revokedAt: null,
     };
-    await models.apiKeys.create([row], { session });
+    // A repeated command whose first answer was lost: nobody saw that secret, so a new one takes its place.
+    await models.apiKeys.replaceOne({ _id: row._id, account }, row, { upsert: true, session });
     return { row, key: `tl.${id}.${secret}` };
   }
 
   return {
-    /** Makes an account and its first API key, which may do everything. The key is shown here and never again. */
-    create(input: { name: string; plan: Plan; orderQuota: number | null }) {
+    /**
+     * Makes an account and its first API key, which may do everything. The key is shown here and never again. The same
+     * command again makes no second account.
+     */
+    create(input: { name: string; plan: Plan; orderQuota: number | null; command?: string }) {
       const account: AccountDoc = {
-        _id: newId('account'),
+        _id: idFor('account', input.command),
         name: input.name,
         plan: input.plan,
         inventoryEnabled: false,
@@ -51,8 +56,10 @@ export function createAccountRepository(db: Database) {
         createdAt: now(),
       };
       return db.transact(async (session) => {
-        await models.accounts.create([account], { session });
-        const { key } = await addKey(session, account._id, { name: 'first key', permissions: ['admin'] });
+        const { _id, ...fields } = account;
+        await models.accounts.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true, session });
+        const first = { name: 'first key', permissions: ['admin'] as const };
+        const { key } = await addKey(session, _id, first, input.command);
         return { account, key };
       });
     },
@@ -71,8 +78,8 @@ export function createAccountRepository(db: Database) {
       );
     },
 
-    addKey: (account: string, input: { name: string; permissions: readonly Permission[] }) =>
-      addKey(null, account, input),
+    addKey: (account: string, input: { name: string; permissions: readonly Permission[] }, command?: string) =>
+      addKey(null, account, input, command),
 
     async keys(account: string): Promise<ApiKeyDoc[]> {
       return models.apiKeys.find({ account }).sort({ _id: 1 }).lean();

@@ -1,6 +1,6 @@
 /** Warehouses and merchant SKUs. */
 import { HubError } from '../../domain/failures';
-import { newId } from '../../domain/ids';
+import { idFor } from '../../domain/ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { SkuDoc, WarehouseDoc } from '../models/documents';
 
@@ -10,17 +10,19 @@ export type CatalogueRepository = ReturnType<typeof createCatalogueRepository>;
 
 export function createCatalogueRepository({ models, now }: Database) {
   return {
-    async addWarehouse(account: string, input: { name: string }): Promise<WarehouseDoc> {
+    /** The same command again makes no second one. */
+    async addWarehouse(account: string, input: { name: string; command?: string }): Promise<WarehouseDoc> {
       const row: WarehouseDoc = {
-        _id: newId('warehouse'),
+        _id: idFor('warehouse', input.command),
         account,
         name: input.name,
         kind: 'own',
         source: null,
         createdAt: now(),
       };
-      await models.warehouses.create(row);
-      return row;
+      const { _id, ...fields } = row;
+      await models.warehouses.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true });
+      return found(await models.warehouses.findById(_id).lean(), 'warehouse');
     },
 
     async warehouses(account: string, page: PageRequest): Promise<Page<WarehouseDoc>> {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { ClientSession } from 'mongoose';
 import { planReaches, SUPPLIER_PLAN } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
-import { newId } from '../../domain/ids';
+import { idFor, newId } from '../../domain/ids';
 import type { Currency } from '../../domain/money';
 import { type Approval, canMove, INVITATION_DAYS, SETUP_STEPS, type SetupStep } from '../../domain/partnership';
 import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
@@ -143,7 +143,7 @@ export function createPartnershipRepository(db: Database) {
     },
 
     /** Makes an invitation. The token is shown once and kept as a hash. 409 `setup_incomplete` with what is missing. */
-    async invite(account: string): Promise<{ invitation: InvitationDoc; token: string }> {
+    async invite(account: string, command?: string): Promise<{ invitation: InvitationDoc; token: string }> {
       const setup = await supplier(account);
       if (!setup.live) {
         const missing = SETUP_STEPS.filter((step) => !setup.steps.includes(step));
@@ -151,14 +151,15 @@ export function createPartnershipRepository(db: Database) {
       }
       const token = randomBytes(32).toString('base64url');
       const invitation: InvitationDoc = {
-        _id: newId('invitation'),
+        _id: idFor('invitation', command),
         supplier: account,
         tokenHash: tokenHash(token),
         expiresAt: new Date(now().getTime() + INVITATION_DAYS * DAY_MS),
         revokedAt: null,
         createdAt: now(),
       };
-      await models.invitations.create(invitation);
+      // A repeated command whose first answer was lost: nobody saw that token, so a new one takes its place.
+      await models.invitations.replaceOne({ _id: invitation._id, supplier: account }, invitation, { upsert: true });
       return { invitation, token };
     },
 
@@ -184,7 +185,12 @@ export function createPartnershipRepository(db: Database) {
      * Applies with a link. 422 `invitation_invalid` for a bad, expired or revoked one alike; 409 `partnership_exists` with
      * the first one's id.
      */
-    async apply(distributor: string, token: string, input: ApplicationInput): Promise<PartnershipDoc> {
+    async apply(
+      distributor: string,
+      token: string,
+      input: ApplicationInput,
+      command?: string,
+    ): Promise<PartnershipDoc> {
       const invitation = await models.invitations.findOne({ tokenHash: tokenHash(token) }).lean();
       if (!invitation || invitation.revokedAt !== null || invitation.expiresAt <= now())
         throw new HubError('invitation_invalid', 'Ask the supplier for a new link');
@@ -194,7 +200,7 @@ export function createPartnershipRepository(db: Database) {
           errors: [{ pointer: '/invitation', code: 'own_invitation', detail: 'This is a link of your own account' }],
         });
       const { company, channels, ...contact } = input;
-      const id = newId('partnership');
+      const id = idFor('partnership', command);
       const row: PartnershipDoc = {
         _id: id,
         ...pair,
@@ -230,6 +236,8 @@ export function createPartnershipRepository(db: Database) {
       } catch (error) {
         if (!isDuplicateKey(error)) throw error;
         const first = await models.partnerships.findOne({ ...pair, open: true }).lean();
+        // The same command again.
+        if (first?._id === id) return first;
         throw new HubError('partnership_exists', 'There is an open application or partnership already', {
           members: { partnership: first?._id ?? null, status: first?.status ?? null },
           cause: error,
@@ -377,10 +385,12 @@ export function createPartnershipRepository(db: Database) {
         .lean();
     },
 
-    async addCustomer(account: string, name: string): Promise<CustomerDoc> {
-      const row: CustomerDoc = { _id: newId('customer'), account, name, linked: false, createdAt: now() };
-      await models.customers.create(row);
-      return row;
+    /** The same command again makes no second one. */
+    async addCustomer(account: string, name: string, command?: string): Promise<CustomerDoc> {
+      const _id = idFor('customer', command);
+      const fields = { account, name, linked: false, createdAt: now() };
+      await models.customers.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true });
+      return found(await models.customers.findById(_id).lean(), 'customer');
     },
 
     async customers(account: string, page: PageRequest): Promise<Page<CustomerDoc>> {

@@ -5,9 +5,11 @@ import { newId } from '../../domain/ids';
 import { type Currency, fractionOf, type Money, money } from '../../domain/money';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
 import { decidePrice, type PriceDecision, type RateFound } from '../../domain/pricing';
+import { processId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
+import { createOperationRepository } from './operations';
 import { createStockRepository, stockId } from './stock';
 
 /** What one row of a bulk request came to. */
@@ -52,6 +54,7 @@ export type ProductRepository = ReturnType<typeof createProductRepository>;
 export function createProductRepository(db: Database) {
   const { models, now } = db;
   const stock = createStockRepository(db);
+  const operations = createOperationRepository(db);
 
   async function supplierOf(account: string): Promise<SupplierDoc> {
     return found(await models.suppliers.findById(account).lean(), 'Distribution set-up; activate it first');
@@ -187,6 +190,12 @@ export function createProductRepository(db: Database) {
             why: null,
             key: `${_id}/enabled/${attempt}`,
           });
+        await operations.end(
+          session,
+          processId('publication', { supplier: account, sku, attempt: String(attempt) }),
+          'done',
+          {},
+        );
         return row ?? found(await models.products.findById(_id).session(session).lean(), 'distribution product');
       });
     },

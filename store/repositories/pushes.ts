@@ -2,7 +2,7 @@
 import type { AnyBulkWriteOperation, Document } from 'mongodb';
 import type { QueryFilter } from 'mongoose';
 import { HubError } from '../../domain/failures';
-import { newId } from '../../domain/ids';
+import { idFor } from '../../domain/ids';
 import { PUSH_RULE_LIMIT, type PushRule } from '../../domain/push-rules';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { PushRecordDoc, PushResult, PushRuleDoc } from '../models/documents';
@@ -66,11 +66,13 @@ export function createPushRepository(db: Database) {
 
   return {
     /** 409 `push_rule_limit`, `priority_taken`; 422 for what is not there. Saving pushes nothing by itself. */
-    async addRule(account: string, input: RuleInput): Promise<PushRuleDoc> {
+    async addRule(account: string, input: RuleInput, command?: string): Promise<PushRuleDoc> {
       await check(account, input);
-      const row: PushRuleDoc = { _id: newId('pushRule'), account, ...input, revision: 1, updatedAt: now() };
+      const row: PushRuleDoc = { _id: idFor('pushRule', command), account, ...input, revision: 1, updatedAt: now() };
       return save(input.priority, () =>
         db.transact(async (session) => {
+          const there = await models.pushRules.findOne({ _id: row._id, account }).session(session).lean();
+          if (there) return there;
           if ((await models.pushRules.countDocuments({ account }).session(session)) >= PUSH_RULE_LIMIT)
             throw new HubError('push_rule_limit', `There are ${PUSH_RULE_LIMIT} already`);
           await models.pushRules.create([row], { session });

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
-import { newId } from '../../domain/ids';
+import { idFor } from '../../domain/ids';
 import { storeLaneId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { ListingDoc, StoreDoc } from '../models/documents';
@@ -55,9 +55,9 @@ export function createStoreRepository(db: Database) {
     listingId,
 
     /** A store that waits for its owner's authorisation. */
-    async add(account: string, input: { platform: string; name: string }): Promise<StoreDoc> {
+    async add(account: string, input: { platform: string; name: string; command?: string }): Promise<StoreDoc> {
       const row: StoreDoc = {
-        _id: newId('store'),
+        _id: idFor('store', input.command),
         account,
         platform: input.platform,
         name: input.name,
@@ -71,8 +71,9 @@ export function createStoreRepository(db: Database) {
         refreshLease: null,
         createdAt: now(),
       };
-      await models.stores.create(row);
-      return row;
+      const { _id, ...fields } = row;
+      await models.stores.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true });
+      return found(await models.stores.findById(_id).lean(), 'store');
     },
 
     async get(account: string, store: string): Promise<StoreDoc> {

@@ -45,9 +45,8 @@ export default async function globalSetup(jest: JestGlobalConfig): Promise<void>
 }
 
 async function bundleWorkflows(file: string): Promise<string> {
-  const { bundleWorkflowCode } = await import('@temporalio/worker');
-  const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error };
-  const { code } = await bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: quiet });
+  const { bundleWorkflows: bundle } = await import('../../worker/bundle');
+  const { code } = (await bundle(console)) as { code: string };
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, code);
   return file;

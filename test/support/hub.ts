@@ -1,0 +1,183 @@
+/** A hub in one process for tests: real store, real Temporal, real HTTP to the sandbox; a database and a queue of its own. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
+import { createLogger, type Logger } from '../../config/logger';
+import { createConnectors } from '../../connectors';
+import type { Connectors } from '../../connectors/port';
+import { createSandboxControl, type SandboxControl } from '../../sandbox/control';
+import { type RunningSandbox, startSandbox } from '../../sandbox/marketplaces';
+import { connectStore, type Store } from '../../store';
+import { createHubWorker } from '../../worker/hub-worker';
+import { createProcesses, type Processes, type ProcessSettings } from '../../workflows/client';
+import { createDataConverter } from '../../workflows/encoding';
+import { taskQueueOf } from '../../workflows/ids';
+import { testEnvironment } from './environment';
+
+export const TEST_KEYS = [{ id: 'test', key: Buffer.alloc(32, 7) }] as const;
+export const SANDBOX_KEYS = {
+  shopee: { partnerId: '2001887', partnerKey: 'sandbox-partner-key-of-tests' },
+  lazada: { appKey: '123456', appSecret: 'sandbox-app-secret-of-tests' },
+} as const;
+
+export interface HubOptions {
+  readonly pacingMs?: number;
+  readonly lanes?: Partial<ProcessSettings['lanes']>;
+  readonly orderPush?: Partial<ProcessSettings['orderPush']>;
+  readonly sweepGraceMs?: number;
+  readonly platformTimeoutMs?: number;
+  readonly withoutWorker?: boolean;
+  readonly cachedWorkflows?: number;
+  readonly callbackBaseUrl?: string;
+  /** Changes the store before the worker gets it, e.g. to make a step fail. */
+  readonly wrapStore?: (store: Store) => Store;
+}
+
+export interface Hub {
+  readonly store: Store;
+  readonly client: Client;
+  readonly processes: Processes;
+  readonly connectors: Connectors;
+  readonly sandbox: RunningSandbox;
+  readonly control: SandboxControl;
+  readonly logger: Logger;
+  readonly queuePrefix: string;
+  readonly database: string;
+  /** Starts a worker (another one, where there is one). */
+  startWorker(): Promise<{ stop(): Promise<void> }>;
+  stop(): Promise<void>;
+}
+
+let runtimeInstalled = false;
+
+/** Starts it. Everything is its own but the two engines. */
+export async function startHub(options: HubOptions = {}): Promise<Hub> {
+  if (!runtimeInstalled) {
+    Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+    runtimeInstalled = true;
+  }
+  const environment = testEnvironment();
+  const id = randomBytes(6).toString('hex');
+  const queuePrefix = `test-${id}`;
+  const database = `test_${id}`;
+  const logger = createLogger({ level: 'error', format: 'pretty', service: 'test' });
+  const store = await connectStore({ uri: environment.mongoUri, database, dataKeys: TEST_KEYS });
+  const sandbox = await startSandbox({
+    port: 0,
+    ...SANDBOX_KEYS,
+    ...(options.callbackBaseUrl === undefined ? {} : { callbackBaseUrl: options.callbackBaseUrl }),
+    pushTiming: { retryDelaysMs: [50, 100, 200] } as never,
+  });
+  const connectors = createConnectors(
+    {
+      shopee: {
+        baseUrl: `${sandbox.url}/shopee`,
+        partnerId: Number(SANDBOX_KEYS.shopee.partnerId),
+        partnerKey: SANDBOX_KEYS.shopee.partnerKey,
+      },
+      lazada: {
+        baseUrl: `${sandbox.url}/lazada/rest`,
+        authBaseUrl: `${sandbox.url}/lazada/rest`,
+        appKey: SANDBOX_KEYS.lazada.appKey,
+        appSecret: SANDBOX_KEYS.lazada.appSecret,
+      },
+    },
+    { timeoutMs: options.platformTimeoutMs ?? 1_000, tries: 2, waitMs: 20, logger },
+  );
+  const connection = await Connection.connect({ address: environment.temporalAddress });
+  const nativeConnection = await NativeConnection.connect({ address: environment.temporalAddress });
+  const client = new Client({
+    connection,
+    namespace: environment.temporalNamespace,
+    dataConverter: createDataConverter(TEST_KEYS),
+  });
+  const processes = createProcesses(
+    client,
+    {
+      taskQueue: taskQueueOf(queuePrefix),
+      lanes: {
+        pacingMs: options.pacingMs ?? 20,
+        batchesPerPass: 40,
+        attempts: 3,
+        firstWaitMs: 50,
+        longestWaitMs: 200,
+        ...options.lanes,
+      },
+      orderPush: { attempts: 3, firstWaitMs: 50, longestWaitMs: 200, parkedMs: 60_000, ...options.orderPush },
+    },
+    logger,
+  );
+  const workerStore = options.wrapStore?.(store) ?? store;
+  const workers: { stop(): Promise<void> }[] = [];
+
+  async function startWorker() {
+    const worker: Worker = await createHubWorker({
+      connection: nativeConnection,
+      namespace: environment.temporalNamespace,
+      queuePrefix,
+      payloadKeys: TEST_KEYS,
+      store: workerStore,
+      processes,
+      connectors,
+      logger,
+      workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
+      sweepGraceMs: options.sweepGraceMs ?? 500,
+      shutdownMs: 2_000,
+      limits: {
+        concurrentActivities: 50,
+        concurrentWorkflowTasks: 20,
+        cachedWorkflows: options.cachedWorkflows ?? 500,
+      },
+    });
+    const running = worker.run();
+    let stopped: Promise<void> | undefined;
+    const handle = {
+      stop: () => {
+        stopped ??= (async () => {
+          worker.shutdown();
+          await running.catch(() => {});
+        })();
+        return stopped;
+      },
+    };
+    workers.push(handle);
+    return handle;
+  }
+
+  if (!options.withoutWorker) await startWorker();
+  return {
+    store,
+    client,
+    processes,
+    connectors,
+    sandbox,
+    control: createSandboxControl(sandbox.url),
+    logger,
+    queuePrefix,
+    database,
+    startWorker,
+    async stop() {
+      await processes.flush();
+      await Promise.all(workers.map((worker) => worker.stop()));
+      await sandbox.close();
+      await connection.close();
+      await nativeConnection.close();
+      await store.database.connection.db?.dropDatabase().catch(() => {});
+      await store.database.close();
+    },
+  };
+}
+
+/** Polls until the check holds; its last failure is the test's. Never sleeps for a guess. */
+export async function eventually<T>(check: () => Promise<T> | T, withinMs = 15_000): Promise<T> {
+  const end = Date.now() + withinMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+}
