@@ -115,6 +115,7 @@ async function main(): Promise<void> {
     stopping = true;
   };
   logger.info('worker serves', { taskQueue: taskQueueOf(taskQueuePrefix) });
+  process.send?.('ready'); // `npm start` waits for it.
   if (!stopping) await worker.run();
   await processes.flush();
   await codec?.close();

@@ -78,7 +78,7 @@ async function withAdmin(uri: string, work: (admin: Db) => Promise<void>): Promi
 }
 
 /** One step towards a primary under this address; throws until the server is one. */
-async function becomePrimary(admin: Db, host: string): Promise<void> {
+export async function becomePrimary(admin: Pick<Db, 'command'>, host: string): Promise<void> {
   const { config } = await admin.command({ replSetGetConfig: 1 }).catch(async (error: { code?: number }) => {
     if (!NOT_INITIATED.has(error.code ?? 0)) throw error;
     const initial = { _id: REPLICA_SET, members: [{ _id: 0, host }] };
