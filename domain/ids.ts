@@ -43,3 +43,9 @@ export type IdKind = keyof typeof ID_PREFIXES;
 export function newId<Kind extends IdKind>(kind: Kind): Id<Kind> {
   return `${ID_PREFIXES[kind]}_${ulid().toLowerCase()}` as Id<Kind>;
 }
+
+/** The id of what a command makes: the same again when the command is repeated, so that it makes one thing. */
+export function idFor<Kind extends IdKind>(kind: Kind, command: string | undefined): Id<Kind> {
+  const [, own] = /^cmd_([0-9a-z]{26})$/.exec(command ?? '') ?? [];
+  return own === undefined ? newId(kind) : (`${ID_PREFIXES[kind]}_${own}` as Id<Kind>);
+}

@@ -37,7 +37,10 @@ export function createAccountRepository(db: Database) {
       revokedAt: null,
     };
     // A repeated command whose first answer was lost: nobody saw that secret, so a new one takes its place.
-    await models.apiKeys.replaceOne({ _id: row._id, account }, row, { upsert: true, session });
+    await models.apiKeys.replaceOne({ _id: row._id, account }, row, {
+      upsert: true,
+      ...(session ? { session } : {}),
+    });
     return { row, key: `tl.${id}.${secret}` };
   }
 

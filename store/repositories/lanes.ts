@@ -1,6 +1,6 @@
 /** What a store's lane reads and writes besides its due marks. Contract: stock-push.md, Fan-out. */
 
-import { storeLaneId } from '../../domain/process-ids';
+import { operationIdOf, storeLaneId } from '../../domain/process-ids';
 import type { PushRule } from '../../domain/push-rules';
 import { availableSets } from '../../domain/stock';
 import { type Database, found } from '../database';
@@ -161,6 +161,14 @@ export function createLaneRepository(db: Database) {
           document: store,
           detail: failure.detail,
         });
+    },
+
+    /** Those of the lanes that are listed as parked. */
+    async parkedAmong(lanes: readonly string[]): Promise<Set<string>> {
+      const rows = await models.operations
+        .find({ _id: { $in: lanes.map(operationIdOf) }, status: 'parked' }, { workflowId: 1 })
+        .lean();
+      return new Set(rows.map(({ workflowId }) => workflowId));
     },
 
     async resume(store: string): Promise<void> {

@@ -1,0 +1,125 @@
+/**
+ * One way to declare a route. Express routing and the API document are both made from the same list of these, so nothing
+ * that is served is undocumented.
+ */
+
+import type { Page, PageRequest } from '../store/database';
+import type { Caller } from '../store/repositories/accounts';
+import type { Access } from './authentication';
+import type { Hub } from './hub';
+import { pageQuery } from './paging';
+import { z } from './schemas/zod';
+
+type ParameterNames<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | ParameterNames<Rest>
+  : never;
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+/** A request after everything was checked. */
+export interface RouteRequest<Parameters extends string = string, Query = unknown, Body = unknown> {
+  /** Whose key it is; only the account's own documents may be touched. Throws on routes without an account. */
+  readonly caller: Caller;
+  readonly account: string;
+  readonly params: Readonly<Record<Parameters, string>>;
+  readonly query: Query;
+  readonly body: Body;
+  /** Where a list goes on; only on routes that are `paged`. */
+  readonly page: PageRequest;
+  /** The id of this command: the same when a first try died and the request is repeated with its Idempotency-Key. */
+  readonly command: string;
+  /** How long the caller wants to wait for the end of what is started (Prefer: wait). Milliseconds. */
+  readonly waitMs: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** The bytes as they came; only on routes with `rawBody`. */
+  readonly rawBody: Buffer;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface RouteSpec<Path extends string, Query extends z.ZodObject, Body extends z.ZodType> {
+  readonly method: Method;
+  /** As in OpenAPI: `/v1/skus/{sku}`. */
+  readonly path: Path;
+  readonly access: Access;
+  readonly summary: string;
+  readonly tag: string;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** The answer is a list: `limit` and `cursor` are taken. */
+  readonly paged?: boolean;
+  /** Money or goods move: without an Idempotency-Key the call is refused. */
+  readonly moves?: boolean;
+  /** The body is not JSON and is handed on as it came, up to so many bytes. */
+  readonly rawBody?: { readonly limitBytes: number };
+  /** What success looks like, by status; null is an empty body. */
+  readonly answers: Readonly<Record<number, z.ZodType | null>>;
+  handle(
+    request: RouteRequest<ParameterNames<Path>, z.output<Query>, z.output<Body>>,
+    hub: Hub,
+  ): Promise<Answer> | Answer;
+}
+
+export interface Route {
+  readonly method: Method;
+  readonly path: string;
+  readonly access: Access;
+  readonly summary: string;
+  readonly tag: string;
+  readonly parameters: readonly string[];
+  readonly query: z.ZodObject;
+  readonly body: z.ZodType | null;
+  readonly paged: boolean;
+  readonly moves: boolean;
+  readonly rawBody: { readonly limitBytes: number } | null;
+  readonly answers: Readonly<Record<number, z.ZodType | null>>;
+  handle(request: RouteRequest, hub: Hub): Promise<Answer> | Answer;
+}
+
+const nothing = z.strictObject({});
+type Nothing = typeof nothing;
+
+/** Declares a route; the handler's types come from the path and the schemas. */
+export function route<const Path extends string, Query extends z.ZodObject = Nothing, Body extends z.ZodType = Nothing>(
+  spec: RouteSpec<Path, Query, Body>,
+): Route {
+  const takesBody = spec.method !== 'get' && spec.method !== 'delete' && !spec.rawBody;
+  const query = (spec.query ?? nothing) as z.ZodObject;
+  return {
+    method: spec.method,
+    path: spec.path,
+    access: spec.access,
+    summary: spec.summary,
+    tag: spec.tag,
+    parameters: [...spec.path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name),
+    query: spec.paged ? query.extend(pageQuery) : query,
+    body: takesBody ? (spec.body ?? nothing) : null,
+    paged: spec.paged ?? false,
+    moves: spec.moves ?? false,
+    rawBody: spec.rawBody ?? null,
+    answers: spec.answers,
+    handle: spec.handle as Route['handle'],
+  };
+}
+
+export const ok = (body: unknown): Answer => ({ status: 200, body });
+export const noContent: Answer = { status: 204 };
+/** 201; `location` is a path below the server's root. */
+export const created = (body: unknown, location?: string): Answer => ({
+  status: 201,
+  body,
+  ...(location === undefined ? {} : { headers: { Location: location } }),
+});
+
+/** A page as an answer; the cursor is sealed where it is sent. */
+export function listed<Row>(page: Page<Row>, render: (row: Row) => unknown, extra: object = {}): Answer {
+  return ok({ ...extra, items: page.items.map(render), nextCursor: page.nextCursor });
+}
+
+/** The schema of a list. */
+export const listOf = <Item extends z.ZodType>(item: Item) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });

@@ -1,0 +1,264 @@
+/** SKUs, warehouses and stock. */
+import { ADJUSTMENT_KINDS } from '../../domain/stock';
+import type { SkuDoc, StockDoc, StockJournalDoc, WarehouseDoc } from '../../store/models/documents';
+import { created, listed, listOf, ok, route } from '../route';
+import { id, lineOf, positiveQuantity, quantity, skuCode, time } from '../schemas/values';
+import { z } from '../schemas/zod';
+
+const component = z.strictObject({ sku: skuCode, quantity: z.int().min(1).max(10_000) });
+
+const sku = z
+  .object({
+    sku: z.string(),
+    name: z.string(),
+    kind: z.enum(['single', 'combination']),
+    components: z.array(z.object({ sku: z.string(), quantity: z.int() })),
+    supplier: z
+      .object({ partnership: z.string(), sku: z.string() })
+      .nullable()
+      .openapi({ description: 'Where its stock comes from, if not from this account' }),
+    createdAt: time,
+  })
+  .openapi('Sku');
+
+const skuOf = (row: SkuDoc) => ({
+  sku: row.sku,
+  name: row.name,
+  kind: row.kind,
+  components: row.components,
+  supplier: row.mirror ? { partnership: row.mirror.partnership, sku: row.mirror.supplierSku } : null,
+  createdAt: row.createdAt,
+});
+
+const warehouse = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    kind: z.enum(['own', 'third_party', 'supplier']),
+    partnership: z.string().nullable(),
+    createdAt: time,
+  })
+  .openapi('Warehouse');
+
+const warehouseOf = (row: WarehouseDoc) => ({
+  id: row._id,
+  name: row.name,
+  kind: row.kind,
+  partnership: row.source?.partnership ?? null,
+  createdAt: row.createdAt,
+});
+
+const levels = z.object({
+  onHand: z.int(),
+  allocated: z.int(),
+  reserved: z.int(),
+  inTransit: z.int(),
+});
+const answeredLevels = levels.extend({ available: z.int() });
+const stock = answeredLevels.extend({ warehouse: z.string(), sku: z.string(), mirrored: z.boolean() }).openapi('Stock');
+
+const stockOf = (row: StockDoc) => ({
+  warehouse: row.warehouse,
+  sku: row.sku,
+  onHand: row.onHand,
+  allocated: row.allocated,
+  reserved: row.reserved,
+  inTransit: row.inTransit,
+  available: row.available,
+  mirrored: row.mirrored,
+});
+
+const journalEntry = z
+  .object({
+    id: z.string(),
+    warehouse: z.string(),
+    sku: z.string(),
+    kind: z.string(),
+    reason: z.string(),
+    document: z.string(),
+    before: levels,
+    after: levels,
+    at: time,
+  })
+  .openapi('StockJournalEntry');
+
+const journalEntryOf = (row: StockJournalDoc) => ({
+  id: row._id,
+  warehouse: row.warehouse,
+  sku: row.sku,
+  kind: row.kind,
+  reason: row.reason,
+  document: row.document,
+  before: row.before,
+  after: row.after,
+  at: row.at,
+});
+
+const stockFilter = z.strictObject({ sku: skuCode.optional(), warehouse: id.optional() });
+/** Setting a quantity to 0 is a change; adding or taking 0 is none. */
+const SETTING_KINDS: readonly string[] = ['count', 'inTransit'];
+const adjustment = z
+  .strictObject({ warehouse: id, sku: skuCode, kind: z.enum(ADJUSTMENT_KINDS), quantity, reason: lineOf(500) })
+  .superRefine(({ kind, quantity: units }, context) => {
+    if (units === 0 && !SETTING_KINDS.includes(kind))
+      context.addIssue({
+        code: 'custom',
+        path: ['quantity'],
+        message: 'must be at least 1',
+        params: { code: 'too_small' },
+      });
+  });
+const transfer = z
+  .strictObject({ from: id, to: id, sku: skuCode, quantity: positiveQuantity, reason: lineOf(500) })
+  .refine(({ from, to }) => from !== to, { path: ['to'], message: 'must be another warehouse' });
+
+export const catalogueRoutes = [
+  route({
+    method: 'get',
+    path: '/v1/skus',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Merchant SKUs by code',
+    paged: true,
+    answers: { 200: listOf(sku) },
+    handle: async ({ account, page }, { store }) => listed(await store.catalogue.skus(account, page), skuOf),
+  }),
+  route({
+    method: 'post',
+    path: '/v1/skus',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Make a SKU; with components it is a combination',
+    body: z.strictObject({
+      sku: skuCode,
+      name: lineOf(300),
+      components: z
+        .array(component)
+        .min(1)
+        .max(50)
+        .refine((parts) => new Set(parts.map((part) => part.sku)).size === parts.length, 'must not name a SKU twice')
+        .optional(),
+    }),
+    answers: { 201: sku },
+    async handle({ account, body }, { store }) {
+      const row = await store.catalogue.addSku(account, { ...body, components: body.components ?? [] });
+      return created(skuOf(row), `/v1/skus/${encodeURIComponent(row.sku)}`);
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/skus/{sku}',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'One SKU',
+    answers: { 200: sku },
+    handle: async ({ account, params }, { store }) => ok(skuOf(await store.catalogue.sku(account, params.sku))),
+  }),
+  route({
+    method: 'patch',
+    path: '/v1/skus/{sku}',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Rename a SKU',
+    body: z.strictObject({ name: lineOf(300) }),
+    answers: { 200: sku },
+    handle: async ({ account, params, body }, { store }) =>
+      ok(skuOf(await store.catalogue.renameSku(account, params.sku, body.name))),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/warehouses',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Warehouses: own ones, and views of suppliers’',
+    paged: true,
+    answers: { 200: listOf(warehouse) },
+    handle: async ({ account, page }, { store }) =>
+      listed(await store.catalogue.warehouses(account, page), warehouseOf),
+  }),
+  route({
+    method: 'post',
+    path: '/v1/warehouses',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Make a warehouse',
+    body: z.strictObject({ name: lineOf(200) }),
+    answers: { 201: warehouse },
+    handle: async ({ account, body, command }, { store }) =>
+      created(warehouseOf(await store.catalogue.addWarehouse(account, { ...body, command }))),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/stock',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Quantities per warehouse and SKU',
+    query: stockFilter,
+    paged: true,
+    answers: { 200: listOf(stock) },
+    async handle({ account, query, page }, { store }) {
+      if (query.sku !== undefined && page.after === null) {
+        const entry = await store.catalogue.sku(account, query.sku);
+        // A combination has no rows of its own: its sets are counted.
+        if (entry.kind === 'combination') {
+          const places = query.warehouse === undefined ? undefined : [query.warehouse];
+          const items = await store.stock.levelsIn(account, query.sku, places);
+          return listed({ items, nextCursor: null }, stockOf);
+        }
+      }
+      return listed(await store.stock.list(account, { sku: query.sku, warehouse: query.warehouse }, page), stockOf);
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/stock/adjustments',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Stock in, stock out, count, reserve, unreserve, in transit',
+    moves: true,
+    body: adjustment,
+    answers: { 200: answeredLevels.extend({ warehouse: z.string(), sku: z.string() }) },
+    async handle({ account, body, command }, { store, processes }) {
+      const { levels: after, lanes } = await store.stock.adjust({
+        ...body,
+        account,
+        document: command,
+        key: `adjust/${command}`,
+      });
+      processes.wakeLanes(lanes);
+      return ok({ warehouse: body.warehouse, sku: body.sku, ...after });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/stock/transfers',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Move units between two own warehouses',
+    moves: true,
+    body: transfer,
+    answers: { 200: z.object({ sku: z.string(), from: answeredLevels, to: answeredLevels }) },
+    async handle({ account, body, command }, { store, processes }) {
+      const { from, to, lanes } = await store.stock.transfer({
+        ...body,
+        account,
+        document: command,
+        key: `transfer/${command}`,
+      });
+      processes.wakeLanes(lanes);
+      return ok({ sku: body.sku, from, to });
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/stock/journal',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Every change of stock, newest first',
+    query: stockFilter,
+    paged: true,
+    answers: { 200: listOf(journalEntry) },
+    handle: async ({ account, query, page }, { store }) =>
+      listed(await store.stock.journal(account, { sku: query.sku, warehouse: query.warehouse }, page), journalEntryOf),
+  }),
+];

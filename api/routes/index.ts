@@ -1,0 +1,29 @@
+/** Every route of the hub. Served and documented from this one list. */
+import type { Route } from '../route';
+import { webhookRoutes } from '../webhooks/routes';
+import { accountRoutes } from './accounts';
+import { billingRoutes } from './billing';
+import { catalogueRoutes } from './catalogue';
+import { healthRoutes } from './health';
+import { operationRoutes } from './operations';
+import { orderRoutes } from './orders';
+import { partnershipRoutes } from './partnerships';
+import { productRoutes } from './products';
+import { stockPushRoutes } from './stock-push';
+import { storeRoutes } from './stores';
+import { supplierSetupRoutes } from './supplier-setup';
+
+export const ROUTES: readonly Route[] = [
+  ...healthRoutes,
+  ...webhookRoutes,
+  ...accountRoutes,
+  ...supplierSetupRoutes,
+  ...partnershipRoutes,
+  ...billingRoutes,
+  ...catalogueRoutes,
+  ...productRoutes,
+  ...storeRoutes,
+  ...stockPushRoutes,
+  ...orderRoutes,
+  ...operationRoutes,
+];
