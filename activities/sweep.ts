@@ -40,7 +40,11 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         processes.startOrderPush(push),
       );
       const waiting = await store.dues.lanesWaitingSince(before);
-      if (waiting.length > 0) await processes.wakeLanesNow(waiting);
+      const parked = await store.lanes.parkedAmong(waiting);
+      // A parked lane is not told again every minute (signals are counted); it only has to be there.
+      const lanes = await each('lane', waiting, (lane) =>
+        parked.has(lane) ? processes.ensureLane(lane) : processes.wakeLanesNow([lane]),
+      );
       const intakes = await each('order intake', await store.inbox.waitingSince(before, AT_ONCE), (event) =>
         processes.takeInOrderNow(event.store, event.platformOrder),
       );
@@ -60,7 +64,7 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         await store.stores.tokensEndingBefore(new Date(now + RENEW_AHEAD_MS), AT_ONCE),
         (row) => access.refresh(row._id),
       );
-      const report = { pushes, lanes: waiting.length, intakes, publications, downloads, partnerships, renewed };
+      const report = { pushes, lanes, intakes, publications, downloads, partnerships, renewed };
       if (Object.values(report).some((count) => count > 0)) logger.info('sweep took up', report);
       return report;
     },

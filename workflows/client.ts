@@ -34,6 +34,8 @@ export interface Processes {
   wakeLanes(lanes: readonly string[]): void;
   /** The same, waited for. */
   wakeLanesNow(lanes: readonly string[]): Promise<void>;
+  /** Starts a lane that does not run; tells a running one nothing. */
+  ensureLane(lane: string): Promise<void>;
   /** Tells an order's intake that something came. Best effort: the inbox row is there, the sweep takes it up. */
   takeInOrder(store: string, platformOrder: string): void;
   takeInOrderNow(store: string, platformOrder: string): Promise<void>;
@@ -90,35 +92,33 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     await reach(work);
   }
 
-  async function wakeLane(id: string): Promise<void> {
+  /** What starts a lane, by its id. */
+  function laneStart(id: string) {
     const process = parseProcessId(id);
-    if (process?.kind === 'store-lane')
-      await client.workflow.signalWithStart<typeof storeLane, []>('storeLane', {
-        workflowId: id,
-        taskQueue,
-        ...JOIN_OR_START,
-        args: [
-          {
-            store: process.parts.store ?? '',
-            pacingMs: settings.lanes.pacingMs,
-            batches: settings.lanes.batchesPerPass,
-            budget: laneBudget,
-          },
-        ],
-        signal: messages.due,
-        searchAttributes: { HubStatus: ['running'], HubStore: [process.parts.store ?? ''] },
-        staticSummary: 'Sends new quantities to one store',
-      });
-    else if (process?.kind === 'mirror-lane')
-      await client.workflow.signalWithStart<typeof mirrorLane, []>('mirrorLane', {
-        workflowId: id,
-        taskQueue,
-        ...JOIN_OR_START,
-        args: [{ partnership: process.parts.partnership ?? '' }],
-        signal: messages.due,
-        searchAttributes: { HubStatus: ['running'], HubDocument: [process.parts.partnership ?? ''] },
-        staticSummary: 'Mirrors a supplier’s stock to one distributor',
-      });
+    const common = { workflowId: id, taskQueue, ...JOIN_OR_START };
+    if (process?.kind === 'store-lane') {
+      const store = process.parts.store ?? '';
+      const { pacingMs, batchesPerPass: batches } = settings.lanes;
+      const args: Parameters<typeof storeLane> = [{ store, pacingMs, batches, budget: laneBudget }];
+      const searchAttributes = { HubStatus: ['running'], HubStore: [store] };
+      return {
+        type: 'storeLane',
+        options: { ...common, args, searchAttributes, staticSummary: 'Sends new quantities to one store' },
+      };
+    }
+    if (process?.kind !== 'mirror-lane') throw new Error(`${id} is no lane`);
+    const partnership = process.parts.partnership ?? '';
+    const args: Parameters<typeof mirrorLane> = [{ partnership }];
+    const searchAttributes = { HubStatus: ['running'], HubDocument: [partnership] };
+    return {
+      type: 'mirrorLane',
+      options: { ...common, args, searchAttributes, staticSummary: 'Mirrors a supplier’s stock to one distributor' },
+    };
+  }
+
+  async function wakeLane(id: string): Promise<void> {
+    const { type, options } = laneStart(id);
+    await client.workflow.signalWithStart(type, { ...options, signal: messages.due });
   }
 
   async function wakeLanesNow(lanes: readonly string[]): Promise<void> {
@@ -183,6 +183,10 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       }, GATHER_MS);
     },
     wakeLanesNow,
+    async ensureLane(id) {
+      const { type, options } = laneStart(id);
+      await begin(() => client.workflow.start(type, options));
+    },
     takeInOrder(store, platformOrder) {
       bestEffort('order intake', takeInOrderNow(store, platformOrder));
     },

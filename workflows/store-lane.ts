@@ -1,7 +1,7 @@
 import { allHandlersFinished, condition, continueAsNew, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import type { LanePass } from '../activities/store-lane';
 import { LANE_LINGER_MS } from '../config/timeouts';
-import { failureWords } from './failures';
+import { type FailureWords, failureWords } from './failures';
 import { due } from './messages';
 import { installParking } from './parking';
 import { lanePass, type RetryBudget, store } from './proxies';
@@ -13,9 +13,16 @@ export interface StoreLaneInput {
   /** Batches of one pass. */
   readonly batches: number;
   readonly budget: RetryBudget;
-  /** When the last batch went out, epoch ms; carried over when it continues as new. */
-  readonly lastBatchAt?: number;
+  /** Carried over when it continues as new. */
+  readonly carried?: {
+    /** When the last batch went out, epoch ms. */
+    readonly lastBatchAt: number;
+    /** What it was parked with. */
+    readonly parkedWith: ParkedWith | null;
+  };
 }
+
+type ParkedWith = { readonly needsOwner: boolean } & FailureWords;
 
 /**
  * Sends what is due to one store. Contract: stock-push.md, Fan-out.
@@ -28,7 +35,8 @@ export interface StoreLaneInput {
  */
 export async function storeLane(input: StoreLaneInput): Promise<void> {
   let isDue = true;
-  let lastBatchAt = input.lastBatchAt ?? 0;
+  let lastBatchAt = input.carried?.lastBatchAt ?? 0;
+  let parkedWith = input.carried?.parkedWith ?? null;
   setHandler(due, () => {
     isDue = true;
   });
@@ -36,20 +44,19 @@ export async function storeLane(input: StoreLaneInput): Promise<void> {
   const pass = lanePass(input.budget);
 
   while (isDue || (await condition(() => isDue, Math.max(LANE_LINGER_MS, input.pacingMs))) || isDue) {
-    isDue = false;
-    const result = await sendDue();
-    lastBatchAt = result.lastBatchAt;
-    if (result.end === 'more') isDue = true;
-    else if (result.end === 'throttled') {
-      await sleep(result.retryAfterMs);
-      isDue = true;
-    } else if (result.end === 'failed' || result.end === 'needs_authorization') {
-      await park(result);
-      isDue = true;
+    if (parkedWith === null) {
+      isDue = false;
+      const result = await sendDue();
+      lastBatchAt = result.lastBatchAt;
+      if (result.end === 'throttled') await sleep(result.retryAfterMs);
+      if (result.end === 'failed' || result.end === 'needs_authorization')
+        parkedWith = { needsOwner: result.end === 'needs_authorization', code: result.code, detail: result.detail };
+      if (result.end !== 'drained') isDue = true;
     }
+    if (parkedWith !== null && (await decided(parkedWith))) parkedWith = null;
     if (workflowInfo().continueAsNewSuggested) {
       await condition(allHandlersFinished);
-      await continueAsNew<typeof storeLane>({ ...input, lastBatchAt });
+      await continueAsNew<typeof storeLane>({ ...input, carried: { lastBatchAt, parkedWith } });
     }
   }
   await condition(allHandlersFinished);
@@ -62,15 +69,20 @@ export async function storeLane(input: StoreLaneInput): Promise<void> {
     }
   }
 
-  async function park(failure: Extract<LanePass, { end: 'failed' | 'needs_authorization' }>): Promise<void> {
-    await store.parkLane({ store: input.store, code: failure.code, detail: failure.detail });
+  /** Parks until an operator decides. @returns false where the history has grown too long first: it parks on in a new run */
+  async function decided({ needsOwner, code, detail }: ParkedWith): Promise<boolean> {
+    const failure = { store: input.store, code, detail };
+    await store.parkLane(failure);
     const decision = await parking.wait(
-      failure.end === 'needs_authorization'
-        ? `The store must be authorised again by its owner: ${failure.detail}. Then **retry**; **abandon** marks what is due as failed.`
-        : `The store does not take its quantities: ${failure.detail}. Waits for **retry** (tries again) or **abandon** (marks what is due as failed).`,
+      needsOwner
+        ? `The store must be authorised again by its owner: ${detail}. Then **retry**; **abandon** marks what is due as failed.`
+        : `The store does not take its quantities: ${detail}. Waits for **retry** (tries again) or **abandon** (marks what is due as failed).`,
+      undefined,
+      () => workflowInfo().continueAsNewSuggested,
     );
-    if (decision === 'abandon')
-      await store.abandonLane({ store: input.store, code: failure.code, detail: failure.detail });
+    if (decision === null) return false;
+    if (decision === 'abandon') await store.abandonLane(failure);
     else await store.resumeLane({ store: input.store });
+    return true;
   }
 }
