@@ -20,6 +20,7 @@ import {
   fetchEngine,
   freePort,
   freePortNear,
+  isPortFree,
   registerSearchAttributes,
   SEARCH_ATTRIBUTES,
   startEngines,
@@ -111,6 +112,13 @@ describe('ports', () => {
     expect(next).toBeGreaterThan(port);
     expect(next).toBeLessThan(port + 50);
     server.close();
+  });
+
+  test('go to one of two starts side by side, though nobody listens yet', async () => {
+    const wanted = await freePort(); // Claimed by this process, as by another start.
+    expect(await isPortFree(wanted)).toBe(true);
+    const chosen = await Promise.all(Array.from({ length: 5 }, () => freePortNear(wanted)));
+    expect(new Set([wanted, ...chosen]).size).toBe(6);
   });
 });
 
