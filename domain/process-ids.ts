@@ -31,10 +31,14 @@ export function parseProcessId(id: string): { kind: ProcessKind; parts: Record<s
   if (kind === undefined || !Object.hasOwn(PROCESSES, kind)) return null;
   const names = PROCESSES[kind as ProcessKind];
   if (names.length !== values.length) return null;
-  return {
-    kind: kind as ProcessKind,
-    parts: Object.fromEntries(names.map((name, index) => [name, decodeURIComponent(values[index] ?? '')])),
-  };
+  try {
+    return {
+      kind: kind as ProcessKind,
+      parts: Object.fromEntries(names.map((name, index) => [name, decodeURIComponent(values[index] ?? '')])),
+    };
+  } catch {
+    return null; // A broken escape: never built here.
+  }
 }
 
 export const storeLaneId = (store: string): ProcessId => processId('store-lane', { store });
