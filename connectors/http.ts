@@ -58,6 +58,11 @@ export interface PlatformHttp {
 
 const DEFAULT_MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 const LONGEST_MESSAGE = 300;
+/**
+ * An idle connection is closed by us before the platform closes it: a write sent into a closing one would end with an
+ * unknown outcome for nothing. Without a time-out of its own the agent ignores the platform's Keep-Alive hint, too.
+ */
+const AGENT = { keepAlive: true, maxSockets: 64, timeout: 10_000 } as const;
 
 /** Nothing reached the platform: repeating is safe for every call. */
 const NEVER_SENT = new Set([
@@ -84,8 +89,8 @@ export function createPlatformHttp(platform: Platform, options: PlatformHttpOpti
     transformResponse: [(data) => data],
     validateStatus: () => true,
     proxy: false,
-    httpAgent: new http.Agent({ keepAlive: true, maxSockets: 64 }),
-    httpsAgent: new https.Agent({ keepAlive: true, maxSockets: 64 }),
+    httpAgent: new http.Agent(AGENT),
+    httpsAgent: new https.Agent(AGENT),
     headers: { Accept: 'application/json', 'User-Agent': 'tradelane' },
   });
   return { call: (call) => callWithRetry(client, platform, options, call) };

@@ -669,6 +669,59 @@ describe('answers of odd shapes', () => {
     expect(Date.now() - startedAt).toBeLessThan(1500);
   });
 
+  test.each(PLATFORMS)(
+    '%s: a proxy that breaks during a write leaves its outcome unknown, during a read not',
+    async (platform) => {
+      await withVendor(
+        () => ({ status: 502, body: '<html>' }),
+        async (url, calls) => {
+          const connector = connectorAt(url, platform);
+          const entry = { key: 'k', itemId: '1', modelId: '2', quantity: 3 };
+          const write = await failureOf(connector.updateStock(access, [entry]));
+          expect(write).toMatchObject({ kind: 'unavailable', code: 'http_502', options: { outcomeUnknown: true } });
+          expect(calls()).toBe(1);
+          const read = await failureOf(connector.getOrder(access, '1'));
+          expect(read).toMatchObject({ code: 'http_502', options: { outcomeUnknown: false } });
+          expect(calls()).toBe(3);
+        },
+      );
+    },
+  );
+
+  test.each(PLATFORMS)('%s: 429 is throttled, whatever else the answer says', async (platform) => {
+    for (const body of ['<html>', '{"error":"error_new","code":"New","message":"m"}']) {
+      await withVendor(
+        () => ({ status: 429, headers: { 'Retry-After': '3' }, body }),
+        async (url, calls) => {
+          const error = await failureOf(connectorAt(url, platform).getOrder(access, '1'));
+          expect(error).toMatchObject({ kind: 'throttled', options: { retryAfterMs: 3000 } });
+          expect(calls()).toBe(1);
+        },
+      );
+    }
+  });
+
+  test('an idle connection is closed before the platform closes it', async () => {
+    const server = createServer((_req, res) => void res.end('{"code":"16","message":"E016"}'));
+    server.keepAliveTimeout = 3000;
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    let open = 0;
+    const closedAt = new Promise<number>((resolve) => {
+      server.on('connection', (socket) => {
+        open += 1;
+        socket.once('end', () => resolve(Date.now()));
+      });
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const connector = connectorAt(url, 'lazada');
+    await failureOf(connector.getOrder(access, '1'));
+    await failureOf(connector.getOrder(access, '2'));
+    const usedAt = Date.now();
+    expect(open).toBe(1);
+    expect((await closedAt) - usedAt).toBeLessThan(2800);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test.each(PLATFORMS)('%s: 401 and 403 without an envelope are unauthorised, 404 is rejected', async (platform) => {
     for (const [status, kind] of [
       [401, 'unauthorised'],
