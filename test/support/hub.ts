@@ -32,6 +32,8 @@ export interface HubOptions {
   readonly callbackBaseUrl?: string;
   /** Changes the store before the worker gets it, e.g. to make a step fail. */
   readonly wrapStore?: (store: Store) => Store;
+  /** Instead of one that writes errors alone. */
+  readonly logger?: Logger;
 }
 
 export interface Hub {
@@ -61,7 +63,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
   const id = randomBytes(6).toString('hex');
   const queuePrefix = `test-${id}`;
   const database = `test_${id}`;
-  const logger = createLogger({ level: 'error', format: 'pretty', service: 'test' });
+  const logger = options.logger ?? createLogger({ level: 'error', format: 'pretty', service: 'test' });
   const store = await connectStore({ uri: environment.mongoUri, database, dataKeys: TEST_KEYS });
   const sandbox = await startSandbox({
     port: 0,

@@ -1,0 +1,271 @@
+import fc from 'fast-check';
+import { newId } from '../../domain/ids';
+import type { AdjustmentKind } from '../../domain/stock';
+import type { StockDoc, StockJournalDoc } from '../../store/models/documents';
+import { type Hub, startHub } from '../support/hub';
+import { makeDistributor, makeOrder, makeSupplier, type Supplier } from '../support/scenario';
+
+const LONG = process.env.LONG === '1';
+
+let hub: Hub;
+beforeAll(async () => {
+  hub = await startHub({ withoutWorker: true });
+});
+afterAll(() => hub.stop());
+
+const adjust = (
+  supplier: Supplier,
+  kind: AdjustmentKind,
+  quantity: number,
+  options: { sku?: string; key?: string; warehouse?: string } = {},
+) =>
+  hub.store.stock.adjust({
+    account: supplier.id,
+    warehouse: options.warehouse ?? supplier.warehouse,
+    sku: options.sku ?? supplier.skus[0] ?? '',
+    kind,
+    quantity,
+    reason: 'test',
+    document: 'doc',
+    key: options.key ?? newId('command'),
+  });
+
+const stockOf = async (account: string, sku: string): Promise<StockDoc> => {
+  const [row] = await hub.store.stock.levelsIn(account, sku);
+  if (!row) throw new Error(`no stock of ${sku}`);
+  return row;
+};
+
+const journalOf = (account: string, sku: string): Promise<StockJournalDoc[]> =>
+  hub.store.database.models.stockJournal.find({ account, sku }).lean();
+
+/** The journal, from nothing, comes to what is there. */
+async function expectJournalToSum(account: string, sku: string): Promise<StockJournalDoc[]> {
+  const [row, journal] = await Promise.all([stockOf(account, sku), journalOf(account, sku)]);
+  for (const field of ['onHand', 'allocated', 'reserved', 'inTransit'] as const)
+    expect(journal.reduce((sum, entry) => sum + entry.after[field] - entry.before[field], 0)).toBe(row[field]);
+  expect(row.onHand).toBe(row.allocated + row.reserved + row.available);
+  for (const field of ['onHand', 'allocated', 'reserved', 'inTransit', 'available'] as const)
+    expect(row[field]).toBeGreaterThanOrEqual(0);
+  return journal;
+}
+
+describe('guarded stock', () => {
+  test('of 100 stock-outs at once on 60 units exactly 60 go through, and the others are told what is left', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 60 });
+    const results = await Promise.allSettled(Array.from({ length: 100 }, () => adjust(supplier, 'stockOut', 1)));
+    const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    expect(refused).toHaveLength(40);
+    for (const error of refused)
+      expect(error).toMatchObject({ code: 'insufficient_stock', extra: { members: { available: 0 } } });
+    expect(await stockOf(supplier.id, 'TEE-1')).toMatchObject({ onHand: 0, available: 0 });
+    expect(await expectJournalToSum(supplier.id, 'TEE-1')).toHaveLength(61);
+  });
+
+  test('two processes without a common queue take no unit twice', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 10 });
+    const { database, stock } = hub.store;
+    // Each its own hot key, as if each ran in another process.
+    const results = await Promise.allSettled(
+      Array.from({ length: 25 }, (_, index) =>
+        database.transact(
+          (session) =>
+            stock.change(session, {
+              account: supplier.id,
+              warehouse: supplier.warehouse,
+              sku: 'TEE-1',
+              kind: 'allocate',
+              reason: '',
+              document: 'd',
+              key: `${supplier.id}/race/${index}`,
+              by: { allocated: 1 },
+            }),
+          `own/${index}`,
+        ),
+      ),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
+    expect(await stockOf(supplier.id, 'TEE-1')).toMatchObject({ onHand: 10, allocated: 10, available: 0 });
+    await expectJournalToSum(supplier.id, 'TEE-1');
+  });
+
+  test('the same key twice, also at once, changes nothing more and is answered as the first time', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 10 });
+    const key = newId('command');
+    const answers = await Promise.all(Array.from({ length: 10 }, () => adjust(supplier, 'stockOut', 4, { key })));
+    await adjust(supplier, 'stockIn', 100);
+    answers.push(await adjust(supplier, 'stockOut', 4, { key }));
+    for (const { levels } of answers) expect(levels).toMatchObject({ onHand: 6, available: 6 });
+    expect(await stockOf(supplier.id, 'TEE-1')).toMatchObject({ onHand: 106 });
+  });
+
+  test('a transfer moves both or none', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 10 });
+    const other = (await hub.store.catalogue.addWarehouse(supplier.id, { name: 'Other' }))._id;
+    const transfer = (quantity: number, to = other) =>
+      hub.store.stock.transfer({
+        account: supplier.id,
+        from: supplier.warehouse,
+        to,
+        sku: 'TEE-1',
+        quantity,
+        reason: '',
+        document: 'd',
+        key: newId('command'),
+      });
+    expect(await transfer(4)).toMatchObject({ from: { onHand: 6 }, to: { onHand: 4 } });
+    await expect(transfer(7)).rejects.toMatchObject({ code: 'insufficient_stock' });
+    await expect(transfer(1, 'wh_of_nobody')).rejects.toMatchObject({ code: 'not_found' });
+    const rows = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
+    expect(rows.map(({ onHand }) => onHand).sort()).toEqual([4, 6]);
+  });
+
+  test('whatever is done at once, on hand stays allocated + reserved + available and nothing falls below 0', async () => {
+    const skus = Array.from({ length: LONG ? 60 : 8 }, (_, index) => `SKU-${index}`);
+    const supplier = await makeSupplier(hub, { skus, onHand: 20 });
+    const step = fc.tuple(
+      fc.constantFrom<AdjustmentKind | 'allocate' | 'release'>(
+        ...(['stockIn', 'stockOut', 'count', 'reserve', 'unreserve', 'inTransit', 'allocate', 'release'] as const),
+      ),
+      fc.nat(15),
+    );
+    let turn = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 20 }), async (steps) => {
+        const sku = skus[turn % skus.length] ?? '';
+        turn += 1;
+        await Promise.allSettled(
+          steps.map(([kind, quantity], index) => {
+            if (kind !== 'allocate' && kind !== 'release') return adjust(supplier, kind, quantity, { sku });
+            return hub.store.database.transact((session) =>
+              hub.store.stock.change(session, {
+                account: supplier.id,
+                warehouse: supplier.warehouse,
+                sku,
+                kind,
+                reason: '',
+                document: 'd',
+                key: `${supplier.id}/${turn}/${index}`,
+                by: { allocated: kind === 'allocate' ? quantity : -quantity },
+              }),
+            );
+          }),
+        );
+        await expectJournalToSum(supplier.id, sku);
+      }),
+      { numRuns: skus.length, endOnFailure: true },
+    );
+  });
+});
+
+describe('a combination', () => {
+  const addSet = (account: string, sku: string, components: { sku: string; quantity: number }[]) =>
+    hub.store.catalogue.addSku(account, { sku, name: sku, components });
+
+  test('has as many sets as its scarcest component allows, per warehouse', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['CUP', 'PLATE'], onHand: 9 });
+    await addSet(supplier.id, 'SET', [
+      { sku: 'CUP', quantity: 2 },
+      { sku: 'PLATE', quantity: 1 },
+    ]);
+    expect(await stockOf(supplier.id, 'SET')).toMatchObject({ available: 4 });
+    await adjust(supplier, 'reserve', 7, { sku: 'PLATE' });
+    expect(await stockOf(supplier.id, 'SET')).toMatchObject({ available: 2 });
+    await expect(adjust(supplier, 'stockIn', 1, { sku: 'SET' })).rejects.toMatchObject({ code: 'invalid_input' });
+  });
+
+  test('ordered, allocates all components or none', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['CUP', 'PLATE'], onHand: 9 });
+    await addSet(supplier.id, 'SET', [
+      { sku: 'CUP', quantity: 2 },
+      { sku: 'PLATE', quantity: 3 },
+    ]);
+    const first = await hub.store.orders.package(
+      supplier.id,
+      await makeOrder(hub, supplier.id, [{ sku: 'SET', quantity: 2 }]),
+    );
+    expect(first).toMatchObject({ allocated: true, partnership: null });
+    expect(await stockOf(supplier.id, 'CUP')).toMatchObject({ allocated: 4, available: 5 });
+    expect(await stockOf(supplier.id, 'PLATE')).toMatchObject({ allocated: 6, available: 3 });
+    // Cups for two more sets are there, plates for one only.
+    const second = await hub.store.orders.package(
+      supplier.id,
+      await makeOrder(hub, supplier.id, [{ sku: 'SET', quantity: 2 }]),
+    );
+    expect(second).toMatchObject({ allocated: false, failure: { code: 'insufficient_stock' } });
+    expect(await stockOf(supplier.id, 'CUP')).toMatchObject({ allocated: 4 });
+    expect(await stockOf(supplier.id, 'PLATE')).toMatchObject({ allocated: 6 });
+    await expectJournalToSum(supplier.id, 'CUP');
+  });
+
+  test('of what the account does not have as a single SKU is refused, naming each part', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['CUP'] });
+    await expect(
+      addSet(supplier.id, 'SET', [
+        { sku: 'CUP', quantity: 1 },
+        { sku: 'FORK', quantity: 1 },
+        { sku: 'KNIFE', quantity: 1 },
+      ]),
+    ).rejects.toMatchObject({
+      code: 'invalid_input',
+      extra: { errors: [{ pointer: '/components/1/sku' }, { pointer: '/components/2/sku' }] },
+    });
+  });
+});
+
+describe('mirrored stock', () => {
+  test('is read-only, in every operation and in what contains it, and follows its source', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 40 });
+    const distributor = await makeDistributor(hub, supplier);
+    await hub.store.mirror.pass(distributor.partnership);
+    expect(await stockOf(distributor.id, 'TEE-1')).toMatchObject({ onHand: 40, available: 40, mirrored: true });
+    const own = (await hub.store.catalogue.addWarehouse(distributor.id, { name: 'Own' }))._id;
+    await hub.store.catalogue.addSku(distributor.id, {
+      sku: 'PAIR',
+      name: 'Pair',
+      components: [{ sku: 'TEE-1', quantity: 2 }],
+    });
+    for (const kind of ['stockIn', 'stockOut', 'count', 'reserve', 'unreserve', 'inTransit'] as const)
+      for (const sku of ['TEE-1', 'PAIR'])
+        for (const warehouse of [distributor.warehouse, own])
+          await expect(
+            hub.store.stock.adjust({
+              account: distributor.id,
+              warehouse,
+              sku,
+              kind,
+              quantity: 1,
+              reason: '',
+              document: 'd',
+              key: newId('command'),
+            }),
+          ).rejects.toMatchObject({ code: 'stock_is_mirrored' });
+    await expect(
+      hub.store.stock.transfer({
+        account: distributor.id,
+        from: distributor.warehouse,
+        to: own,
+        sku: 'TEE-1',
+        quantity: 1,
+        reason: '',
+        document: 'd',
+        key: newId('command'),
+      }),
+    ).rejects.toMatchObject({ code: 'stock_is_mirrored' });
+    expect(await stockOf(distributor.id, 'TEE-1')).toMatchObject({ onHand: 40 });
+    await adjust(supplier, 'count', 12);
+    await hub.store.mirror.pass(distributor.partnership);
+    expect(await stockOf(distributor.id, 'TEE-1')).toMatchObject({ onHand: 12, available: 12 });
+  });
+
+  test('shows what is not promised yet, and none where its source fell below the promises', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 10 });
+    const distributor = await makeDistributor(hub, supplier);
+    await hub.store.mirror.pass(distributor.partnership);
+    await makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 6 }]);
+    expect(await stockOf(distributor.id, 'TEE-1')).toMatchObject({ onHand: 10, allocated: 6, available: 4 });
+    await adjust(supplier, 'count', 2);
+    await hub.store.mirror.pass(distributor.partnership);
+    expect(await stockOf(distributor.id, 'TEE-1')).toMatchObject({ onHand: 2, allocated: 6, available: 0 });
+  });
+});
