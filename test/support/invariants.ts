@@ -1,0 +1,251 @@
+/**
+ * What must hold of a hub at rest, whatever was killed before: read from the database and from the sandbox's shops, and
+ * reckoned from the documents alone. Each thing that does not hold is named in one line.
+ */
+import { quotaMonth } from '../../domain/accounts';
+import { processId } from '../../domain/process-ids';
+import { decideQuantity, type PushRule } from '../../domain/push-rules';
+import type { SandboxControl } from '../../sandbox/control';
+import type { Store } from '../../store';
+import type { PackageDoc, StockDoc } from '../../store/models/documents';
+import { eventually } from './hub';
+
+const FIELDS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const;
+
+/** Reads everything that the checks are about. */
+async function readAll({ database: { models } }: Store) {
+  const [packages, orders, supplyOrders, records, accounts, stock, journal, warehouses, claims] = await Promise.all([
+    models.packages.find().lean(),
+    models.orders.find().lean(),
+    models.supplyOrders.find().lean(),
+    models.records.find().lean(),
+    models.billingAccounts.find().lean(),
+    models.stock.find().lean(),
+    models.stockJournal.find().lean(),
+    models.warehouses.find().lean(),
+    models.claims.find().lean(),
+  ]);
+  const [partnerships, dues, quotas, operations, inbox, stores, listings, rules, owners, pushRecords] =
+    await Promise.all([
+      models.partnerships.find().lean(),
+      models.dues.find().lean(),
+      models.quotas.find().lean(),
+      models.operations.find().lean(),
+      models.inbox.find().lean(),
+      models.stores.find().lean(),
+      models.listings.find().lean(),
+      models.pushRules.find().lean(),
+      models.accounts.find().lean(),
+      models.pushRecords.find().lean(),
+    ]);
+  return {
+    ...{ packages, orders, supplyOrders, records, accounts, stock, journal, warehouses, claims },
+    ...{ partnerships, dues, quotas, operations, inbox, stores, listings, rules, owners, pushRecords },
+  };
+}
+type Everything = Awaited<ReturnType<typeof readAll>>;
+
+/** Sums by key. */
+function sums<T>(rows: readonly T[], keyed: (row: T) => readonly (readonly [string, number])[]): Map<string, number> {
+  const result = new Map<string, number>();
+  for (const row of rows) for (const [key, value] of keyed(row)) result.set(key, (result.get(key) ?? 0) + value);
+  return result;
+}
+
+/** Says where two tallies differ; what one does not name is 0 in it. */
+function* differences(what: string, there: Map<string, number>, wanted: Map<string, number>): Generator<string> {
+  for (const key of new Set([...there.keys(), ...wanted.keys()])) {
+    const [is, should] = [there.get(key) ?? 0, wanted.get(key) ?? 0];
+    if (is !== should) yield `${what} of ${key} is ${is}, not ${should}`;
+  }
+}
+
+function* packageProblems({ packages, orders, supplyOrders, operations }: Everything): Generator<string> {
+  const supplied = new Map(supplyOrders.map((row) => [row.package, row]));
+  if (supplied.size !== supplyOrders.length) yield 'a package has two supply orders';
+  for (const pkg of packages) {
+    if (!['new', 'pushed', 'push_failed', 'cancelled'].includes(pkg.status)) yield `${pkg._id} is ${pkg.status}`;
+    if (pkg.parked) yield `${pkg._id} is parked`;
+    if (!orders.some((order) => order._id === pkg.order && order.packages.includes(pkg._id)))
+      yield `${pkg._id} is in no order`;
+    const supplyOrder = supplied.get(pkg._id);
+    if ((pkg.status === 'pushed') !== (supplyOrder !== undefined)) yield `${pkg._id} is ${pkg.status}: supply order?`;
+    if (pkg.supplyOrder !== (supplyOrder?._id ?? null)) yield `${pkg._id} names the supply order ${pkg.supplyOrder}`;
+    if (pkg.status === 'push_failed' && pkg.blockers.length === 0 && pkg.failure === null)
+      yield `${pkg._id} failed without a reason`;
+  }
+  for (const row of supplyOrders)
+    if (!packages.some(({ _id }) => _id === row.package)) yield `${row._id} has no package`;
+  const numbers = new Set(orders.map(({ account, store, platformOrder }) => `${account}/${store}/${platformOrder}`));
+  if (numbers.size !== orders.length) yield 'an order was taken in twice';
+  for (const { workflowId, kind, status, document } of operations) {
+    if (status === 'running' || status === 'parked') yield `operation ${workflowId} is ${status}`;
+    if (kind !== 'order_push') continue;
+    const pkg = packages.find(({ _id }) => _id === document);
+    const isLast = workflowId === processId('order-push', { package: document, attempt: String(pkg?.attempt) });
+    if (isLast && (status === 'done') !== (pkg?.status === 'pushed'))
+      yield `operation ${workflowId} is ${status}, its package ${pkg?.status}`;
+  }
+}
+
+function* billingProblems({ records, supplyOrders, accounts }: Everything): Generator<string> {
+  const pushed = records.filter(({ type }) => type === 'order_push');
+  for (const row of pushed) {
+    const supplyOrder = supplyOrders.find(({ _id }) => _id === row.document);
+    if (!supplyOrder) yield `the charge ${row._id} has no supply order`;
+    else if (supplyOrder.package !== row.package) yield `the charge ${row._id} is of another package`;
+    else if (supplyOrder.charge.total.amount !== -row.amount) yield `the charge ${row._id} has another amount`;
+  }
+  for (const row of supplyOrders) {
+    const charges = pushed.filter(({ document }) => document === row._id).length;
+    if (charges !== 1) yield `${row._id} was charged ${charges} times`;
+  }
+  const balances = sums(accounts, ({ _id, balance }) => [[_id, balance]]);
+  yield* differences(
+    'balance',
+    balances,
+    sums(records, ({ partnership, amount }) => [[partnership, amount]]),
+  );
+  for (const { _id, balance, creditLimit } of accounts)
+    if (balance < -creditLimit) yield `the balance of ${_id} is beyond its credit`;
+}
+
+const allocatedOf = (rows: readonly StockDoc[]) => sums(rows, ({ _id, allocated }) => [[_id, allocated]]);
+
+function* stockProblems(all: Everything): Generator<string> {
+  const { stock, journal, packages, supplyOrders } = all;
+  const held = packages.filter(({ allocated }) => allocated);
+  const heldBy = (rows: readonly PackageDoc[]) =>
+    sums(rows, ({ warehouse, lines }) => lines.map((line) => [`${warehouse}/${line.sku}`, line.quantity] as const));
+  const promised = sums(
+    supplyOrders.filter(({ status }) => status !== 'completed' && status !== 'cancelled'),
+    ({ warehouse, lines }) => lines.map((line) => [`${warehouse}/${line.sku}`, line.quantity] as const),
+  );
+  for (const [key, quantity] of heldBy(held.filter(({ partnership }) => partnership === null)))
+    promised.set(key, (promised.get(key) ?? 0) + quantity);
+  const own = stock.filter(({ mirrored }) => !mirrored);
+  yield* differences('allocated', allocatedOf(own), promised);
+  const waiting = held.filter(({ partnership }) => partnership !== null);
+  for (const { _id, status } of waiting)
+    if (!['new', 'pushing', 'push_failed'].includes(status)) yield `${_id} is ${status} and holds stock`;
+  const mirrored = stock.filter((row) => row.mirrored);
+  yield* differences('allocated for the supplier', allocatedOf(mirrored), heldBy(waiting));
+  for (const field of FIELDS)
+    yield* differences(
+      `${field} by the journal against ${field}`,
+      sums(journal, ({ warehouse, sku, before, after }) => [[`${warehouse}/${sku}`, after[field] - before[field]]]),
+      sums(stock, (row) => [[row._id, row[field]]]),
+    );
+  for (const row of stock) {
+    const free = row.onHand - row.allocated - row.reserved;
+    if (row.available !== (row.mirrored ? Math.max(0, free) : free))
+      yield `available of ${row._id} is ${row.available}, not ${free}`;
+    for (const field of [...FIELDS, 'available'] as const)
+      if (row[field] < 0) yield `${field} of ${row._id} is below 0`;
+  }
+  yield* mirrorProblems(all);
+}
+
+/** What a distributor sees is what the supplier has, for the warehouses it was given. */
+function* mirrorProblems({ stock, warehouses, claims, partnerships }: Everything): Generator<string> {
+  const rows = new Map(stock.map((row) => [row._id, row]));
+  for (const { _id, source } of warehouses)
+    for (const claim of claims) {
+      if (source === null || claim.partnership !== source.partnership) continue;
+      const terms = partnerships.find((row) => row._id === claim.partnership);
+      const counts =
+        terms?.status === 'partnered' &&
+        terms.warehouses.includes(source.warehouse) &&
+        !claim.stopped &&
+        claim.causes.length === 0;
+      const wanted = counts ? (rows.get(`${source.warehouse}/${claim.supplierSku}`)?.available ?? 0) : 0;
+      const onHand = rows.get(`${_id}/${claim.sku}`)?.onHand ?? 0;
+      if (onHand !== wanted) yield `onHand of ${_id}/${claim.sku} is ${onHand}, its source has ${wanted}`;
+    }
+}
+
+function* leftovers({ dues, inbox, quotas, packages, supplyOrders }: Everything): Generator<string> {
+  for (const { _id, failed } of dues) yield `${_id} is ${failed ? 'set aside' : 'due'}`;
+  for (const { _id, status } of inbox) if (status === 'stored') yield `${_id} waits in the inbox`;
+  const month = (at: Date | null) => quotaMonth(at ?? new Date(0));
+  const used = sums(
+    packages.filter(({ status }) => status === 'pushed'),
+    ({ account, supplier, pushedAt }) => [
+      [`${account}:${month(pushedAt)}`, 1],
+      [`${supplier}:${month(pushedAt)}`, 1],
+    ],
+  );
+  yield* differences(
+    'quota used',
+    sums(quotas, ({ _id, used: count }) => [[_id, count]]),
+    used,
+  );
+  yield* differences(
+    'supply orders',
+    sums(supplyOrders, ({ distributor }) => [[distributor, 1]]),
+    sums(
+      packages.filter(({ status }) => status === 'pushed'),
+      ({ account }) => [[account, 1]],
+    ),
+  );
+}
+
+/** Each shop shows what the rule gives now. */
+async function shopProblems(all: Everything, control: Pick<SandboxControl, 'shop'>): Promise<string[]> {
+  const problems: string[] = [];
+  for (const store of all.stores) {
+    if (store.status !== 'connected' || store.shopId === null) continue;
+    if (!all.owners.find(({ _id }) => _id === store.account)?.inventoryEnabled) continue;
+    const shop = await control.shop(store.platform as 'shopee' | 'lazada', store.shopId);
+    const rules = all.rules.filter(({ account }) => account === store.account);
+    const shown = new Map(
+      shop.items.flatMap(({ itemId, models }) => models.map(({ modelId, stock }) => [`${itemId}/${modelId}`, stock])),
+    );
+    for (const listing of all.listings) {
+      if (listing.store !== store._id || listing.sku === null) continue;
+      const { sku } = listing;
+      const claims = all.claims.filter((row) => row.distributor === store.account && row.sku === sku && !row.stopped);
+      const rows = all.stock.filter((row) => row.account === store.account && row.sku === sku);
+      const decision = decideQuantity({
+        rules: rules.map(({ _id, ...rule }): PushRule => ({ id: _id, ...rule })),
+        sku,
+        store: store._id,
+        available: new Map(rows.map(({ warehouse, available }) => [warehouse, available])),
+        active: claims.length === 0 || claims.some(({ causes }) => causes.length === 0),
+        automatic: listing.automatic,
+        forced: false,
+      });
+      if (decision.kind === 'skip') continue;
+      const quantity = shown.get(`${listing.item}/${listing.model}`);
+      const place = `${sku} in ${store.platform} ${store._id}`;
+      if (quantity !== decision.quantity)
+        problems.push(`${place} shows ${quantity}, the rule gives ${decision.quantity}`);
+      const record = all.pushRecords.find(({ _id }) => _id === listing._id);
+      if (record?.accepted !== quantity) problems.push(`${place} shows ${quantity}, recorded is ${record?.accepted}`);
+    }
+  }
+  return problems;
+}
+
+/** @returns one line for each thing that does not hold */
+export async function findProblems(hub: {
+  readonly store: Store;
+  readonly control: Pick<SandboxControl, 'shop'>;
+}): Promise<string[]> {
+  const all = await readAll(hub.store);
+  return [
+    ...packageProblems(all),
+    ...billingProblems(all),
+    ...stockProblems(all),
+    ...leftovers(all),
+    ...(await shopProblems(all, hub.control)),
+  ];
+}
+
+/** Waits until the hub came to rest with everything as it must be; else fails with what is not. */
+export async function expectAllInOrder(hub: Parameters<typeof findProblems>[0], withinMs = 45_000): Promise<void> {
+  await eventually(async () => {
+    const problems = await findProblems(hub);
+    if (problems.length > 0) throw new Error(problems.slice(0, 30).join('\n'));
+  }, withinMs);
+}

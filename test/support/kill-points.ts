@@ -1,0 +1,83 @@
+/**
+ * Named points in a child process at which it ends itself as a crash would. A step is one write command to the
+ * database, one call to Temporal or one call that changes something at a platform; each has a point before and one after.
+ */
+import { writeSync } from 'node:fs';
+import type { Client } from '@temporalio/client';
+import type { Connection } from 'mongoose';
+
+export interface KillPoint {
+  /** The how-manieth step of the process, from 1. */
+  readonly step: number;
+  readonly when: 'before' | 'after';
+}
+
+export interface StepTold {
+  readonly step: number;
+  readonly name: string;
+  readonly when: 'before' | 'after';
+}
+
+/** What a child says to its parent, one JSON text per line. */
+export type ChildSays = { readonly ready: { readonly port?: number } } | { readonly at: StepTold };
+
+/** Written at once: what is said before a kill must arrive. */
+export function say(words: ChildSays): void {
+  writeSync(1, `${JSON.stringify(words)}\n`);
+}
+
+const WRITES = new Set(['insert', 'update', 'delete', 'findAndModify', 'commitTransaction', 'abortTransaction']);
+
+/** Counts the steps of what it watches, tells each, and ends the process at the given one. */
+export function createKillSwitch(point: KillPoint | null) {
+  let steps = 0;
+
+  function reach(told: StepTold): void {
+    say({ at: told });
+    if (point?.step === told.step && point.when === told.when) process.kill(process.pid, 'SIGKILL');
+  }
+  function begin(name: string): number {
+    steps += 1;
+    reach({ step: steps, name, when: 'before' });
+    return steps;
+  }
+
+  return {
+    /** The store must be connected with `monitorCommands`. */
+    watchDatabase(connection: Connection): void {
+      const open = new Map<number, { step: number; name: string }>();
+      const client = connection.getClient();
+      client.on('commandStarted', ({ requestId, commandName, command }) => {
+        if (!WRITES.has(commandName)) return;
+        const on = command[commandName];
+        const name = typeof on === 'string' ? `${commandName} ${on}` : commandName;
+        open.set(requestId, { step: begin(name), name });
+      });
+      client.on('commandSucceeded', ({ requestId }) => {
+        const begun = open.get(requestId);
+        if (begun) reach({ ...begun, when: 'after' });
+        open.delete(requestId);
+      });
+      client.on('commandFailed', ({ requestId }) => void open.delete(requestId));
+    },
+
+    /** Counts the calls of these methods, which are replaced on the object itself. */
+    watchCalls<T extends object>(target: T, what: string, ...methods: (keyof T & string)[]): void {
+      for (const method of methods) {
+        const original = target[method] as (...given: unknown[]) => Promise<unknown>;
+        const watched = async (...given: unknown[]) => {
+          const name = `${what} ${method}${typeof given[0] === 'string' ? ` ${given[0]}` : ''}`;
+          const step = begin(name);
+          const answer = await original.apply(target, given);
+          reach({ step, name, when: 'after' });
+          return answer;
+        };
+        Object.assign(target, { [method]: watched });
+      }
+    },
+
+    watchTemporal(client: Client): void {
+      this.watchCalls(client.workflow, 'temporal', 'start', 'signalWithStart');
+    },
+  };
+}
