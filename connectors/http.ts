@@ -7,7 +7,7 @@ import http from 'node:http';
 import https from 'node:https';
 import axios, { type AxiosInstance } from 'axios';
 import pRetry from 'p-retry';
-import { type Platform, PlatformError, type PlatformErrorKind } from './port';
+import { type Platform, PlatformError } from './port';
 
 /** The part of a logger that connectors use. Fields are host, path and numbers: never a query, header or body. */
 export interface ConnectorLogger {
@@ -286,5 +286,3 @@ export function encodeQuery(query: ReadonlyArray<readonly [string, string]>): st
 function hostOf(baseUrl: string): string {
   return URL.canParse(baseUrl) ? new URL(baseUrl).host : 'invalid';
 }
-
-export type { PlatformErrorKind };
