@@ -8,6 +8,7 @@ import { connectStore } from '../store';
 import { createProcesses } from '../workflows/client';
 import { createDataConverter, createPayloadCodec } from '../workflows/encoding';
 import { taskQueueOf } from '../workflows/ids';
+import { registerSearchAttributes } from '../workflows/search-attributes';
 import { bundleWorkflows } from './bundle';
 import { startCodecServer } from './codec-server';
 import { createHubWorker, ensureSweepSchedule } from './hub-worker';
@@ -84,6 +85,10 @@ async function main(): Promise<void> {
   const { address, namespace, taskQueuePrefix } = config.temporal;
   const connection = await untilReached('temporal', logger, isStopping, () => NativeConnection.connect({ address }));
   const clientConnection = await untilReached('temporal', logger, isStopping, () => Connection.connect({ address }));
+  // A namespace that manages its own attributes may refuse; they are then the operator's to make, and searching is poorer.
+  await registerSearchAttributes(clientConnection, namespace).catch((error: unknown) =>
+    logger.warn('search attributes not registered', { error: error instanceof Error ? error.message : 'unknown' }),
+  );
   const client = new Client({
     connection: clientConnection,
     namespace,

@@ -4,9 +4,6 @@ export * from '../domain/process-ids';
 /** Task queues, by the prefix of an installation (or of one test). */
 export const taskQueueOf = (prefix: string): string => `${prefix}-hub`;
 
-/** Search attributes, all Keyword, by which an operator finds failed work. */
-export const SEARCH_ATTRIBUTES = ['HubStatus', 'HubAccount', 'HubPartner', 'HubStore', 'HubDocument'] as const;
-
 /**
  * A start that finds the process running joins it; else it begins (again): after an end, a termination in the UI, or a lost
  * history. What must not happen twice is guarded by our own records, so a process that runs once more finds it done.

@@ -13,11 +13,11 @@ import { checkGivenMongo, type MongoEngine, mongodEngine, secantusEngine } from 
 import { freePort, freePortNear } from './ports';
 import { prepareGivenTemporal, temporalEngine } from './temporal';
 
+export { registerSearchAttributes, SEARCH_ATTRIBUTES } from '../../workflows/search-attributes';
 export { type DataFolder, DataFolderInUseError, takeDataFolder } from './data-folder';
 export { Engine } from './engine';
 export { fetchEngine } from './fetch';
 export { freePort, freePortNear, isPortFree } from './ports';
-export { registerSearchAttributes, SEARCH_ATTRIBUTES } from './search-attributes';
 
 export interface EnginesOptions {
   /** The engines' files and logs; made where it is missing. */

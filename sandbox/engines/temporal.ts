@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
+import { hasSearchAttributes, registerSearchAttributes, SEARCH_ATTRIBUTES } from '../../workflows/search-attributes';
 import { Engine } from './engine';
-import { hasSearchAttributes, registerSearchAttributes, SEARCH_ATTRIBUTES } from './search-attributes';
 
 const NAMESPACE = 'default';
 const PROBE_LIMIT_MS = 2000;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadConfig, VARIABLE_NAMES } from '../../config/env';
-import { SEARCH_ATTRIBUTES } from '../../sandbox/engines/search-attributes';
+import { SEARCH_ATTRIBUTES } from '../../workflows/search-attributes';
 
 const ROOT = resolve(__dirname, '../..');
 const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
