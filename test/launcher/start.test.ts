@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { findProcesses } from '../../sandbox/engines/processes';
 
 const ROOT = resolve(__dirname, '../..');
+const USUAL_MONGO_PORT = 27_117;
 const READY = 'Ctrl-C ends everything.';
 const data = mkdtempSync(join(tmpdir(), 'tradelane-start-'));
 const started: ChildProcess[] = [];
@@ -46,8 +47,11 @@ afterAll(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
+// Each start brings up everything; the tests go on from one to the next.
+jest.setTimeout(240_000);
+
 describe('npm start', () => {
-  test('tells where everything is, refuses a second start, and ends all it started', async () => {
+  test('tells where everything is, and refuses a second start on the same data', async () => {
     const first = start();
     await first.ready();
     const demo = kept('demo.json');
@@ -61,48 +65,38 @@ describe('npm start', () => {
     expect(await second.exit).toBe(1);
     expect(second.text()).toMatch(new RegExp(`${data} is in use by process \\d+, since .*kill \\d+`));
 
-    first.child.kill('SIGINT');
-    expect(await first.exit).toBe(0);
-    expect(await alive()).toEqual([]);
-  });
-
-  test('goes on where it was after it was killed, on the same ports, and passes over a taken one', async () => {
-    const before = kept('demo.json');
-    const killed = start();
-    await killed.ready();
     const supervisor = (await findProcesses((command) => command.includes(`sandbox/start.ts --data=${data}`)))[0];
     process.kill(supervisor as number, 'SIGKILL');
-    await killed.exit;
-    expect(await alive()).not.toEqual([]);
+    await first.exit;
+  });
 
-    const ports = kept('ports.json');
+  test('goes on where it was after it was killed, on the same ports, and ends all it started', async () => {
+    expect(await alive()).not.toEqual([]);
+    const before = kept('demo.json');
     const again = start();
     await again.ready();
     expect(again.text()).toContain('Ended what a killed run left behind');
     expect(kept('demo.json')).toEqual(before);
-    again.child.kill('SIGTERM');
-    await again.exit;
-
-    const other = createServer().listen(ports.api, '127.0.0.1');
-    await once(other, 'listening');
-    const moved = start();
-    await moved.ready();
-    expect(moved.text()).toContain(`Port ${ports.api} was taken: api has ${kept('ports.json').api}`);
-    moved.child.kill('SIGINT');
-    await moved.exit;
-    other.close();
+    again.child.kill('SIGINT');
+    expect(await again.exit).toBe(0);
     expect(await alive()).toEqual([]);
   });
 
-  test('starts over with --fresh', async () => {
+  test('starts over with --fresh, and passes over a taken port', async () => {
     writeFileSync(join(data, 'old'), 'old');
     const secrets = kept('secrets.json');
+    // Taken from here on, by us or by whoever has it already.
+    const other = createServer().listen(USUAL_MONGO_PORT, '127.0.0.1');
+    await once(other, 'listening').catch(() => {});
     const fresh = start('--fresh');
     await fresh.ready();
     expect(() => statSync(join(data, 'old'))).toThrow(/ENOENT/);
     expect(kept('secrets.json')).not.toEqual(secrets);
-    fresh.child.kill('SIGINT');
+    expect(fresh.text()).toContain(`Port ${USUAL_MONGO_PORT} was taken: mongo has ${kept('ports.json').mongo}`);
+    fresh.child.kill('SIGTERM');
     await fresh.exit;
+    other.close();
+    expect(await alive()).toEqual([]);
   });
 
   test('refuses an option it does not know', async () => {
