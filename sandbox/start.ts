@@ -20,6 +20,8 @@ const USUAL_FOLDER = resolve(ROOT, '.data');
 const SAME_SIGNAL_MS = 1000;
 /** Longer than engines need to start, where they are stopped before they are there. */
 const ENGINES_LIMIT_MS = 20_000;
+/** A lane whose store is down stands parked after seconds, so that the demo can be watched; else it takes minutes. */
+const DEMO_LANES = { LANE_ATTEMPTS: '4', LANE_FIRST_WAIT_MS: '500', LANE_LONGEST_WAIT_MS: '2000' };
 const WATCHED_ROOMS = ['api', 'workflows', 'activities', 'connectors', 'worker', 'config', 'domain', 'store'];
 
 interface Options {
@@ -131,6 +133,7 @@ function environmentOf(secrets: Secrets, ports: Ports, engines: Engines, folder:
   const apiUrl = given.PUBLIC_URL ?? `http://127.0.0.1:${ports.api}`;
   return {
     ...defaults,
+    ...(Object.keys(given).some((name) => name in DEMO_LANES) ? {} : DEMO_LANES),
     ...given,
     API_PORT: `${ports.api}`,
     METRICS_PORT: given.METRICS_PORT === '0' ? '0' : `${ports.metrics}`,
