@@ -248,12 +248,15 @@ function shopIdFor(store: string): string {
 async function authorise(api: HubApi, store: string, shopId: string): Promise<void> {
   const { url } = await api.get<{ url: string }>(`/stores/${store}/authorization-url`);
   const page = await (await fetch(url)).text();
-  const links = [...page.matchAll(/href="([^"]+)"/g)].map(([, link = '']) => link.replaceAll('&amp;', '&'));
+  const links = [...page.matchAll(/href="([^"]+)"/g)].map(([, link = '']) => unescaped(link));
   const link = links.find((one) => one.endsWith(`shop_id=${shopId}`));
   if (link === undefined) throw new Error(`The sandbox's page does not offer shop ${shopId}: ${page.slice(0, 200)}`);
   const answer = await fetch(new URL(link, url));
   if (!answer.ok) throw new Error(`The store was not authorised: ${answer.status} ${await answer.text()}`);
 }
+
+const unescaped = (html: string) =>
+  html.replace(/&#(\d+);/g, (_entity, code: string) => String.fromCharCode(Number(code)));
 
 async function saveRule(api: HubApi, partnership: string, stores: readonly { id: string }[]): Promise<void> {
   const name = 'Real quantity everywhere';
