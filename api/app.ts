@@ -68,7 +68,9 @@ export function createApp(deps: ApiDeps): Express {
 function refuseOtherMethods(app: Express): void {
   const methods = new Map<string, string[]>();
   for (const { path, method } of ROUTES) methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-  for (const [path, allowed] of methods)
+  // A path without parameters is meant before one whose parameter could stand for its last part.
+  const paths = [...methods].sort(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')));
+  for (const [path, allowed] of paths)
     app.all(expressPath(path), (_request, response) => {
       localsOf(response).route = path;
       response.set('Allow', allowed.join(', '));

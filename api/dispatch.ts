@@ -185,7 +185,9 @@ function undocumented(sent: unknown, known: unknown, path = ''): string | null {
 
 /** Sends what was rendered, byte for byte. */
 export function send(response: Response, { status, headers, text }: Rendered): void {
-  response.status(status).set(headers);
+  response.status(status);
+  // Not through express, which would add a charset that JSON does not have.
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (text === '') response.end();
   else response.send(Buffer.from(text));
 }

@@ -1,5 +1,6 @@
 /** The edge in one process, on the real store; processes are a typed fake that remembers what it was asked for. */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
 import { Writable } from 'node:stream';
 import type { Express } from 'express';
 import type { MongoClient } from 'mongodb';
@@ -8,8 +9,8 @@ import { createApp } from '../../api/app';
 import { createLogger } from '../../config/logger';
 import { createConnectors } from '../../connectors';
 import type { Connectors } from '../../connectors/port';
-import { HubError } from '../../domain/failures';
 import type { Permission } from '../../domain/accounts';
+import { HubError } from '../../domain/failures';
 import { connectStore, type Store } from '../../store';
 import type { Processes } from '../../workflows/client';
 import { testEnvironment } from '../support/environment';
@@ -46,6 +47,7 @@ function fakeProcesses(store: Store): FakeProcesses {
     onDecide: async () => {},
     wakeLanes: (lanes) => void note('wakeLanes', lanes),
     wakeLanesNow: async (lanes) => void note('wakeLanesNow', lanes),
+    ensureLane: (lane) => reach('ensureLane', lane),
     takeInOrder: (shop, order) => void note('takeInOrder', { shop, order }),
     takeInOrderNow: async (shop, order) => void note('takeInOrderNow', { shop, order }),
     startOrderPush: (input) => reach('startOrderPush', input),
@@ -95,6 +97,7 @@ export interface Api {
   readonly log: string[];
   /** The database itself, for looking at what was stored. */
   readonly database: ReturnType<MongoClient['db']>;
+  readonly server: Server;
   request: ReturnType<typeof supertest>;
   close(): Promise<void>;
 }
@@ -151,7 +154,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     checkAnswers: true,
     ...(options.now ? { now: options.now } : {}),
   });
-  const server = await new Promise<import('node:http').Server>((resolve) => {
+  const server = await new Promise<Server>((resolve) => {
     const listening = app.listen(0, '127.0.0.1', () => resolve(listening));
   });
   const database = store.database.connection.db as unknown as Api['database'];
@@ -162,6 +165,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     connectors,
     log,
     database,
+    server,
     request: supertest(server),
     async close() {
       server.closeAllConnections();
@@ -237,7 +241,8 @@ export async function liveSupplier(api: Api, name = 'Supplier'): Promise<Party &
   const basePrice = { amount: '12.50', currency: 'MYR' };
   await expectStatus(post('/v1/supplier/products', { sku: 'SKU-1', basePrice }), 202);
   await api.store.products.publish(supplier.id, 'SKU-1', 1);
-  for (const step of ['products', 'push-rule', 'pricing']) await expectStatus(put(`/v1/supplier/setup/${step}`, {}), 200);
+  for (const step of ['products', 'push-rule', 'pricing'])
+    await expectStatus(put(`/v1/supplier/setup/${step}`, {}), 200);
   await expectStatus(put('/v1/supplier/setup/bigshop', { name: 'BigShop', contact: 'Ann' }), 200);
   const done = await expectStatus(put('/v1/supplier/setup/fees', FEES), 200);
   if (!done.body.live) throw new Error('The set-up is not live');
@@ -316,7 +321,12 @@ export function lazadaPush(sellerId: string, order: string, at = Date.now()) {
     message_type: 0,
     timestamp: Math.floor(at / 1000),
     site: 'lazada_my',
-    data: { trade_order_id: order, trade_order_line_id: `${order}1`, order_status: 'pending', status_update_time: Math.floor(at / 1000) },
+    data: {
+      trade_order_id: order,
+      trade_order_line_id: `${order}1`,
+      order_status: 'pending',
+      status_update_time: Math.floor(at / 1000),
+    },
   });
   return { body, signature: createHmac('sha256', APP_SECRET).update(`${APP_KEY}${body}`).digest('hex') };
 }
