@@ -122,7 +122,8 @@ async function gather(input: StoryInput): Promise<Cast> {
     const { name } = await api.get<{ name: string }>('/account');
     const partnerships = await api.list<Partnership>('/distributor/suppliers?status=partnered');
     const partnership = partnerships.find(({ supplier }) => supplier.id === input.supplier.id)?.id ?? '';
-    const warehouses = (await api.list<Warehouse>('/warehouses')).filter((one) => one.partnership === partnership);
+    const views = (await api.list<Warehouse>('/warehouses')).filter((one) => one.partnership === partnership);
+    const warehouses = views.sort((one, other) => one.name.localeCompare(other.name));
     const owner = { name, api, partnership, warehouses };
     parties.push(owner);
     for (const store of await api.list<HubStore>('/stores')) {
@@ -182,8 +183,10 @@ async function settled(cast: Cast, except?: Shop): Promise<Map<string, number> |
 const everybodySettled = (cast: Cast, except?: Shop) =>
   comes('the same stock at the supplier, the distributors and in every shop', () => settled(cast, except));
 
+/** What changed, and what each shop shows. */
 function tell(cast: Cast, before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): void {
-  cast.teller.table([...after].map(([name, value]) => ({ name, before: before.get(name) ?? '', after: value })));
+  const rows = [...after].map(([name, value]) => ({ name, before: before.get(name) ?? 0, after: value }));
+  cast.teller.table(rows.filter((row) => row.before !== row.after || row.name.startsWith('Shop ')));
 }
 
 /** What an earlier run may have left: a fault, a parked lane, little stock, little money. */
