@@ -50,7 +50,7 @@ export interface Teller {
 export class StoryFailure extends Error {}
 
 const BUYER = { name: 'Demo Buyer', phone: '+60120000000', address: '1 Demo Street, 50000 Kuala Lumpur' };
-const LOW_UNITS = 30;
+const LOW_UNITS = 10;
 const RESTOCK_UNITS = 100;
 const LOW_FUNDS = 250;
 const TOP_UP = { amount: '2000.00', currency: 'MYR' };
