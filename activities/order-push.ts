@@ -5,13 +5,15 @@ import type { ActivityDeps } from './deps';
 export interface PushAttempt {
   readonly package: string;
   readonly attempt: number;
+  /** Whose pushes take turns in a worker. */
+  readonly supplier: string;
 }
 
 export function createOrderPushActivities({ store, processes }: ActivityDeps) {
   return {
     /** Runs the transaction; wakes the lanes of what changed after the commit (the marks are in it, a sweep covers the rest). */
     async pushOrder(input: PushAttempt): Promise<'pushed' | 'refused' | 'superseded'> {
-      const result = await store.orders.push(input.package, input.attempt);
+      const result = await store.orders.push(input.package, input.attempt, input.supplier);
       if (result.outcome === 'pushed') processes.wakeLanes(result.lanes);
       return result.outcome;
     },

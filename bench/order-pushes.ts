@@ -20,7 +20,7 @@ const CLIENTS = 40;
 const SUPPLIERS = 4;
 
 export async function orderPushes(): Promise<Section> {
-  const hub = await startHub({ pacingMs: 500 });
+  const hub = await startHub({ pacingMs: 500, monitorCommands: true });
   const { temporalAddress } = testEnvironment();
   const connection = await NativeConnection.connect({ address: temporalAddress });
   const taskQueue = `${hub.queuePrefix}-baseline`;
@@ -53,15 +53,20 @@ export async function orderPushes(): Promise<Section> {
           }),
         ),
       );
-      const packages: { account: string; pkg: string }[] = [];
+      const packages: { account: string; pkg: string; supplier: string }[] = [];
       await inParallel([...Array(PER_ROUND).keys()], 8, async (index) => {
-        const account = pairs[index % SUPPLIERS]?.distributor.id ?? '';
-        packages.push({ account, pkg: await makeOrder(hub, account, [{ sku: 'TEE-1', quantity: 1 }]) });
+        const pair = pairs[index % SUPPLIERS];
+        const account = pair?.distributor.id ?? '';
+        packages.push({
+          account,
+          supplier: pair?.supplier.id ?? '',
+          pkg: await makeOrder(hub, account, [{ sku: 'TEE-1', quantity: 1 }]),
+        });
       });
       for (const { account, pkg } of packages) await hub.store.orders.beginPush(account, pkg);
       const push = await seconds(() =>
-        inParallel(packages, CLIENTS, async ({ account, pkg }) => {
-          await hub.processes.startOrderPush({ account, package: pkg, attempt: 1 });
+        inParallel(packages, CLIENTS, async ({ account, pkg, supplier }) => {
+          await hub.processes.startOrderPush({ account, package: pkg, attempt: 1, supplier });
           await hub.client.workflow.getHandle(orderPushId(pkg, 1)).result();
         }),
       );
@@ -107,7 +112,7 @@ export async function orderPushes(): Promise<Section> {
       const client = hub.store.database.connection.getClient();
       client.on('commandStarted', listen);
       try {
-        await hub.store.orders.push(pkg, 1);
+        await hub.store.orders.push(pkg, 1, pairs[0]?.supplier.id ?? '');
       } finally {
         client.off('commandStarted', listen);
       }

@@ -19,8 +19,11 @@ import type { productPublication } from './product-publication';
 import type { RetryBudget } from './proxies';
 import type { storeLane } from './store-lane';
 
-/** Lane wake-ups are gathered for this long, so that a burst of changes is one signal per lane. Milliseconds. */
-const GATHER_MS = 5;
+/**
+ * A lane is told at once, and then at most once per this: a signal costs the server a workflow task, and a burst of
+ * changes needs no more of them. Milliseconds.
+ */
+const WAKE_PAUSE_MS = 200;
 const POLL_MS = 50;
 
 export interface ProcessSettings {
@@ -39,7 +42,7 @@ export interface Processes {
   /** Tells an order's intake that something came. Best effort: the inbox row is there, the sweep takes it up. */
   takeInOrder(store: string, platformOrder: string): void;
   takeInOrderNow(store: string, platformOrder: string): Promise<void>;
-  startOrderPush(input: { account: string; package: string; attempt: number; supplier?: string | null }): Promise<void>;
+  startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
   startPartnership(id: string): Promise<void>;
   /** Sends the decision to the partnership's workflow, starting it where it is missing. Throws the refusal as `HubError`. */
@@ -70,8 +73,8 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
   const { taskQueue } = settings;
   const laneBudget: RetryBudget = pickBudget(settings.lanes);
   const pushBudget: RetryBudget = pickBudget(settings.orderPush);
-  const gathered = new Set<string>();
-  let gathering: NodeJS.Timeout | undefined;
+  /** Lanes told a moment ago; true where there was news since. */
+  const told = new Map<string, boolean>();
   const underway = new Set<Promise<unknown>>();
 
   /** Temporal's own trouble is `unavailable`; refusals pass. */
@@ -134,6 +137,15 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     underway.add(settled);
   }
 
+  function tell(id: string): void {
+    told.set(id, false);
+    bestEffort(id, wakeLane(id));
+    setTimeout(() => {
+      if (told.get(id)) tell(id);
+      else told.delete(id);
+    }, WAKE_PAUSE_MS).unref();
+  }
+
   async function takeInOrderNow(store: string, platformOrder: string): Promise<void> {
     await reach(() =>
       client.workflow.signalWithStart<typeof orderIntake, []>('orderIntake', {
@@ -173,14 +185,10 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
 
   return {
     wakeLanes(lanes) {
-      for (const lane of lanes) gathered.add(lane);
-      if (gathered.size === 0) return;
-      gathering ??= setTimeout(() => {
-        const ids = [...gathered];
-        gathered.clear();
-        gathering = undefined;
-        for (const id of ids) bestEffort(id, wakeLane(id));
-      }, GATHER_MS);
+      for (const id of lanes) {
+        if (told.has(id)) told.set(id, true);
+        else tell(id);
+      }
     },
     wakeLanesNow,
     async ensureLane(id) {
@@ -203,6 +211,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
             {
               package: input.package,
               attempt: input.attempt,
+              supplier: input.supplier,
               budget: pushBudget,
               parkedMs: settings.orderPush.parkedMs,
             },
@@ -211,7 +220,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
             HubStatus: ['running'],
             HubAccount: [input.account],
             HubDocument: [input.package],
-            ...(input.supplier ? { HubPartner: [input.supplier] } : {}),
+            HubPartner: [input.supplier],
           },
           staticSummary: 'Pushes one package to its supplier',
         }),
@@ -312,9 +321,8 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     },
 
     async flush() {
-      while (gathering !== undefined || underway.size > 0) {
-        await Promise.all([...underway, new Promise((resolve) => setTimeout(resolve, GATHER_MS))]);
-      }
+      while (underway.size > 0 || [...told.values()].some(Boolean))
+        await Promise.all([...underway, new Promise((resolve) => setTimeout(resolve, POLL_MS))]);
     },
   };
 }

@@ -22,7 +22,7 @@ export type OrderPushEnd = 'pushed' | 'refused' | 'superseded' | 'abandoned';
  */
 export async function orderPush(input: OrderPushInput): Promise<OrderPushEnd> {
   const parking = installParking();
-  const attempt: PushAttempt = { package: input.package, attempt: input.attempt };
+  const attempt: PushAttempt = { package: input.package, attempt: input.attempt, supplier: input.supplier };
   try {
     for (;;) {
       const result = await tryPush(attempt, input.budget);

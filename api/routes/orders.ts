@@ -187,7 +187,7 @@ async function beginPackage(hub: Hub, { account, caller }: Pick<RouteRequest, 'a
         account,
         package: start.package,
         attempt: start.attempt,
-        supplier: pkg.supplier,
+        supplier: start.supplier,
       }),
     );
   if (start.kind === 'parked') await hub.processes.decide(start.workflowId, 'retry', caller.key);

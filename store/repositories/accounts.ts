@@ -14,6 +14,12 @@ export interface Caller {
 
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest('hex');
 
+export interface Quota {
+  readonly used: number;
+  /** Null is without limit. */
+  readonly limit: number | null;
+}
+
 export type AccountRepository = ReturnType<typeof createAccountRepository>;
 
 export function createAccountRepository(db: Database) {
@@ -42,6 +48,25 @@ export function createAccountRepository(db: Database) {
       ...(session ? { session } : {}),
     });
     return { row, key: `tl.${id}.${secret}` };
+  }
+
+  /** Orders used this month and the limit, of each of the accounts. */
+  async function quotas(session: ClientSession | null, accounts: readonly string[]): Promise<Map<string, Quota>> {
+    const month = quotaMonth(now());
+    const owners = await models.accounts
+      .find({ _id: { $in: [...accounts] } }, { orderQuota: 1 })
+      .session(session)
+      .lean();
+    const rows = await models.quotas
+      .find({ _id: { $in: accounts.map((account) => `${account}:${month}`) } })
+      .session(session)
+      .lean();
+    return new Map(
+      owners.map(({ _id, orderQuota }) => [
+        _id,
+        { used: rows.find(({ account }) => account === _id)?.used ?? 0, limit: orderQuota },
+      ]),
+    );
   }
 
   return {
@@ -111,17 +136,10 @@ export function createAccountRepository(db: Database) {
       };
     },
 
-    /** Orders used this month and the limit. */
-    async quota(session: ClientSession | null, account: string): Promise<{ used: number; limit: number | null }> {
-      const [owner, row] = await Promise.all([
-        models.accounts.findById(account, { orderQuota: 1 }).session(session).lean(),
-        models.quotas
-          .findById(`${account}:${quotaMonth(now())}`)
-          .session(session)
-          .lean(),
-      ]);
-      return { used: row?.used ?? 0, limit: found(owner, 'account').orderQuota };
+    async quota(session: ClientSession | null, account: string): Promise<Quota> {
+      return found((await quotas(session, [account])).get(account), 'account');
     },
+    quotas,
 
     /** Takes one order from the month's quota, in the caller's transaction. */
     async takeQuota(session: ClientSession, account: string): Promise<void> {

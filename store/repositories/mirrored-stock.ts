@@ -15,7 +15,7 @@ export interface MirroredChange {
   readonly kind: StockJournalDoc['kind'];
   readonly reason: string;
   readonly document: string;
-  /** Unique; the same key twice changes nothing. */
+  /** Unique: a repeat its caller does not answer breaks on the journal's index. */
   readonly key: string;
   /** Where given, the source's quantity that onHand becomes. */
   readonly onHand?: number;
@@ -23,13 +23,12 @@ export interface MirroredChange {
   readonly by?: { readonly onHand?: number; readonly allocated?: number };
 }
 
-/** @returns the levels after the change, or null where nothing changed (or the key was used before) */
+/** @returns the levels after the change, or null where nothing changed */
 export async function changeMirrored(
   { models, now }: Database,
   session: ClientSession,
   input: MirroredChange,
 ): Promise<(StockLevels & { available: number }) | null> {
-  if (await models.stockJournal.exists({ _id: input.key }).session(session)) return null;
   const _id = stockId(input.warehouse, input.sku);
   const row: StockDoc | null = await models.stock.findOne({ _id, account: input.account }).session(session).lean();
   const before: StockLevels = row

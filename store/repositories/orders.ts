@@ -39,6 +39,7 @@ export type PushStart =
       readonly workflowId: string;
       readonly attempt: number;
       readonly package: string;
+      readonly supplier: string;
     }
   | {
       readonly kind: 'pushed';
@@ -53,6 +54,8 @@ export interface PushFailure {
   readonly code: string;
   readonly detail: string;
 }
+
+const OWN_GOODS = 'The package holds the account’s own goods; there is nobody to push it to';
 
 export const supplyOrderIdOf = (pkg: string, attempt: number) => `${pkg.replace(/^pkg/, 'sord')}-${attempt}`;
 const supplyRecipientContext = (supplier: string, id: string) => `${supplier}/supply-order/${id}/recipient`;
@@ -78,11 +81,11 @@ export function createOrderRepository(db: Database) {
   async function judge(
     session: ClientSession | null,
     pkg: PackageDoc,
-  ): Promise<{ blockers: Blocker[]; charge: Charge | null }> {
+  ): Promise<{ blockers: Blocker[]; charge: Charge | null; isFirst: boolean }> {
     const partnership = await models.partnerships.findById(pkg.partnership).session(session).lean();
     const supplier = await models.suppliers.findById(pkg.supplier).session(session).lean();
     if (!partnership || !supplier || pkg.supplier === null || pkg.partnership === null)
-      throw new HubError('not_pushable', 'The package holds the account’s own goods; there is nobody to push it to');
+      throw new HubError('not_pushable', OWN_GOODS);
     const supplierSkus = [...new Set(pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []))];
     const claims = await models.claims
       .find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } })
@@ -93,9 +96,10 @@ export function createOrderRepository(db: Database) {
       .session(session)
       .lean();
     const account = await billing.account(session, pkg.partnership);
+    const quotas = await accounts.quotas(session, [pkg.supplier, pkg.account]);
     const quota = {
-      supplier: await accounts.quota(session, pkg.supplier),
-      distributor: await accounts.quota(session, pkg.account),
+      supplier: found(quotas.get(pkg.supplier), 'account'),
+      distributor: found(quotas.get(pkg.account), 'account'),
     };
     const rate = pkg.currency === null ? null : rateOf(supplier, pkg.currency);
     const priced = pkg.lines.every(({ price }) => price !== null);
@@ -133,7 +137,7 @@ export function createOrderRepository(db: Database) {
       quota,
       funds: { balance: account.balance, creditLimit: account.creditLimit, charge: charge?.total.amount ?? null },
     });
-    return { blockers, charge };
+    return { blockers, charge, isFirst: !supplier.pushed };
   }
 
   async function refuse(session: ClientSession, pkg: PackageDoc, blockers: readonly Blocker[]): Promise<void> {
@@ -177,7 +181,7 @@ export function createOrderRepository(db: Database) {
     if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked))
       return { outcome: 'superseded', status: pkg.status };
     const workflowId = orderPushId(id, attempt);
-    const { blockers, charge } = await judge(session, pkg);
+    const { blockers, charge, isFirst } = await judge(session, pkg);
     if (blockers.length > 0 || charge === null) {
       await refuse(session, pkg, blockers);
       await operations.end(session, workflowId, 'failed', {
@@ -274,7 +278,8 @@ export function createOrderRepository(db: Database) {
       },
       { session },
     );
-    await models.suppliers.updateOne({ _id: supplier, pushed: false }, { $set: { pushed: true } }, { session });
+    // From now on the base currency is fixed.
+    if (isFirst) await models.suppliers.updateOne({ _id: supplier }, { $set: { pushed: true } }, { session });
     await operations.end(session, workflowId, 'done', { result: { supplyOrder: supplyOrder._id, package: id } });
     const lanes = await stock.markChanged(
       session,
@@ -290,12 +295,10 @@ export function createOrderRepository(db: Database) {
 
     /**
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
-     * one supplier take turns in this process.
+     * one `supplier` take turns in this process.
      */
-    async push(id: string, attempt: number): Promise<PushOutcome> {
-      const pkg = found(await models.packages.findById(id, { supplier: 1 }).lean(), 'package');
-      return db.transact((session) => pushOnce(session, id, attempt), `stock/${pkg.supplier}`);
-    },
+    push: (id: string, attempt: number, supplier?: string): Promise<PushOutcome> =>
+      db.transact((session) => pushOnce(session, id, attempt), supplier && `stock/${supplier}`),
 
     /** All blockers that hold now, per package of the order, and the charge. Changes nothing. */
     async pushCheck(
@@ -317,7 +320,9 @@ export function createOrderRepository(db: Database) {
     beginPush(account: string, id: string): Promise<PushStart> {
       return db.transact(async (session): Promise<PushStart> => {
         const pkg = await packageOf(account, id, session);
-        const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id };
+        if (pkg.supplier === null) throw new HubError('not_pushable', OWN_GOODS);
+        const { supplier } = pkg;
+        const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id, supplier };
         if (pkg.supplyOrder !== null) return { kind: 'pushed', ...there, supplyOrder: pkg.supplyOrder };
         if (pkg.parked) return { kind: 'parked', ...there };
         if (pkg.status === 'pushing') return { kind: 'running', ...there };
@@ -341,7 +346,7 @@ export function createOrderRepository(db: Database) {
           accounts: [account],
           document: id,
         });
-        return { kind: 'started', workflowId, attempt, package: id };
+        return { kind: 'started', workflowId, attempt, package: id, supplier };
       });
     },
 
@@ -435,7 +440,7 @@ export function createOrderRepository(db: Database) {
     async openPushes(
       before: Date,
       limit: number,
-    ): Promise<{ package: string; attempt: number; account: string; supplier: string | null }[]> {
+    ): Promise<{ package: string; attempt: number; account: string; supplier: string }[]> {
       const [pushing, parked] = await Promise.all([
         models.packages
           .find({ status: 'pushing', updatedAt: { $lt: before } })
@@ -450,7 +455,7 @@ export function createOrderRepository(db: Database) {
         package: _id,
         attempt,
         account,
-        supplier,
+        supplier: supplier ?? '',
       }));
     },
 

@@ -16,7 +16,7 @@ export interface StockChange {
   readonly kind: StockJournalDoc['kind'];
   readonly reason: string;
   readonly document: string;
-  /** The same key twice changes nothing. */
+  /** Unique: a repeat its caller does not answer breaks on the journal's index and changes nothing. */
   readonly key: string;
   /** Added to the levels; a negative `onHand` with a positive `allocated` would promise what is not there and is refused. */
   readonly by: Partial<StockLevels>;
@@ -86,11 +86,9 @@ export function createStockRepository(db: Database) {
 
   /**
    * One guarded change with its journal entry. A guard that does not hold is `insufficient_stock` with what there is.
-   * @returns false where the key was used before: nothing changed.
    */
-  async function change(session: ClientSession, input: StockChange): Promise<boolean> {
+  async function change(session: ClientSession, input: StockChange): Promise<void> {
     const _id = stockId(input.warehouse, input.sku);
-    if (await models.stockJournal.exists({ _id: input.key }).session(session)) return false;
     const by = { onHand: 0, allocated: 0, reserved: 0, inTransit: 0, ...input.by };
     const free = by.onHand - by.allocated - by.reserved;
     const guards: Record<string, unknown> = { _id, account: input.account };
@@ -132,7 +130,6 @@ export function createStockRepository(db: Database) {
       } as never,
       { session },
     );
-    return true;
   }
 
   /** What the account has of one SKU per warehouse; of a combination, whole sets. */

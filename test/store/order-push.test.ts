@@ -34,7 +34,11 @@ async function pushAll(distributors: readonly { id: string; packages: readonly s
   const starts = await Promise.all(attempts.map(({ id, pkg }) => hub.store.orders.beginPush(id, pkg)));
   expect(starts.every(({ kind }) => kind === 'started')).toBe(true);
   await Promise.all(
-    attempts.map(({ id, pkg }) => hub.processes.startOrderPush({ account: id, package: pkg, attempt: 1, supplier: supplier.id })),
+    attempts.map(({ id, pkg }, index) => {
+      const start = starts[index];
+      const supplier = start && 'supplier' in start ? start.supplier : '';
+      return hub.processes.startOrderPush({ account: id, package: pkg, attempt: 1, supplier });
+    }),
   );
   const { models } = hub.store.database;
   const ids = attempts.map(({ pkg }) => pkg);

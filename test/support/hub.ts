@@ -30,6 +30,8 @@ export interface HubOptions {
   readonly withoutWorker?: boolean;
   readonly cachedWorkflows?: number;
   readonly callbackBaseUrl?: string;
+  /** Emit the driver's command events. */
+  readonly monitorCommands?: boolean;
   /** Changes the store before the worker gets it, e.g. to make a step fail. */
   readonly wrapStore?: (store: Store) => Store;
   /** Instead of one that writes errors alone. */
@@ -64,7 +66,12 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
   const queuePrefix = `test-${id}`;
   const database = `test_${id}`;
   const logger = options.logger ?? createLogger({ level: 'error', format: 'pretty', service: 'test' });
-  const store = await connectStore({ uri: environment.mongoUri, database, dataKeys: TEST_KEYS });
+  const store = await connectStore({
+    uri: environment.mongoUri,
+    database,
+    dataKeys: TEST_KEYS,
+    monitorCommands: options.monitorCommands ?? false,
+  });
   const sandbox = await startSandbox({
     port: 0,
     ...SANDBOX_KEYS,

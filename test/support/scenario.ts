@@ -145,17 +145,16 @@ export async function makeStore(
   account: string,
   platform: 'shopee' | 'lazada',
   skus: readonly string[],
-  options: { itemPerSku?: boolean; withRule?: readonly string[]; priority?: number } = {},
+  options: { itemPerSku?: boolean; modelsPerItem?: number; withRule?: readonly string[]; priority?: number } = {},
 ): Promise<ConnectedStore> {
   const { store, control, connectors } = hub;
   const models = skus.map((sku, index) => ({ sku, price: '19.90', stock: 1, variation: [`Colour ${index}`] }));
-  const shop = await control.createShop(platform, {
-    name: `${platform} shop`,
-    currency: 'MYR',
-    items: options.itemPerSku
-      ? models.map((model) => ({ title: model.sku, models: [model] }))
-      : [{ title: 'Item', models }],
-  });
+  const perItem = options.itemPerSku ? 1 : (options.modelsPerItem ?? models.length);
+  const items = Array.from({ length: Math.ceil(models.length / perItem) }, (_, index) => ({
+    title: `Item ${index + 1}`,
+    models: models.slice(index * perItem, (index + 1) * perItem),
+  }));
+  const shop = await control.createShop(platform, { name: `${platform} shop`, currency: 'MYR', items });
   const row = await store.stores.add(account, { platform, name: `${platform} shop` });
   const authorized = await connectors[platform]?.exchangeCode({ code: shop.code, shop_id: shop.shopId });
   if (!authorized) throw new Error(`no ${platform} connector`);
@@ -234,7 +233,7 @@ export async function makeOrder(
 /** Begins a push and starts its workflow, as the API does. @returns what `beginPush` said */
 export async function push(hub: Hub, account: string, pkg: string) {
   const start = await hub.store.orders.beginPush(account, pkg);
-  if (start.kind === 'started') await hub.processes.startOrderPush({ account, package: pkg, attempt: start.attempt });
+  if (start.kind === 'started') await hub.processes.startOrderPush({ account, package: pkg, attempt: start.attempt, supplier: start.supplier });
   return start;
 }
 
