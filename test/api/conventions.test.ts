@@ -6,6 +6,7 @@ import {
   type Api,
   addAccount,
   addOrder,
+  addStore,
   as,
   bearer,
   expectStatus,
@@ -194,6 +195,10 @@ describe('operations', () => {
     );
     const clerk = as(api, { key: body.key });
     await expectStatus(clerk.post(`/v1/operations/${id}/abandon`), 403);
+    const shop = await addStore(api, distributor, '6001');
+    const download = (await expectStatus(as(api, distributor).post(`/v1/stores/${shop}/download`), 202)).body.operation;
+    const notTheirs = await expectStatus(clerk.post(`/v1/operations/${encodeURIComponent(download.id)}/retry`), 403);
+    expect(notTheirs.body.permission).toBe('operate');
     await expectStatus(clerk.post(`/v1/operations/${id}/retry`), 202);
     await expectStatus(clerk.post(`/v1/orders/${order.id}/push`), 202);
     const decisions = api.processes.asked.filter(({ what }) => what === 'decide').map(({ input }) => input);

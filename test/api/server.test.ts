@@ -62,7 +62,9 @@ describe('the API’s process', () => {
     await eventually('a line about the database', async () => output.includes('Waiting for a neighbour'));
     await wire.mend();
     const url = `http://127.0.0.1:${port}`;
-    await eventually('readiness', async () => (await fetch(`${url}/readyz`)).ok);
+    await eventually('readiness', async () => (await fetch(`${url}/readyz`)).ok).catch((error: Error) => {
+      throw new Error(`${error.message}; the process wrote:\n${output}`);
+    });
     const made = await fetch(`${url}/v1/accounts`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${ADMIN_KEY}`, 'Content-Type': 'application/json' },
