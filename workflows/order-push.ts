@@ -1,4 +1,4 @@
-import { ActivityFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { PushAttempt } from '../activities/order-push';
 import { type FailureWords, failureWords } from './failures';
 import { installParking } from './parking';
@@ -48,7 +48,8 @@ async function tryPush(attempt: PushAttempt, budget: RetryBudget): Promise<Order
   try {
     return await local.pushOrder(attempt);
   } catch (error) {
-    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+    // A local activity's failure comes as it is, not wrapped in an `ActivityFailure`.
+    if (isCancellation(error)) throw error;
   }
   try {
     return await bounded(budget).pushOrder(attempt);

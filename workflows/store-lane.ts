@@ -31,7 +31,7 @@ type ParkedWith = { readonly needsOwner: boolean } & FailureWords;
  * down delays no other. Signal `due`. The first batch goes at once, the next ones at the pace; each sends the newest
  * quantities. Throttled: waits as told. Down: the pass is retried with growing waits; when they are used up, or the store
  * needs its owner, it parks: updates `retry` and `abandon`. It ends when nothing was due for a while, and continues as new
- * on the server's suggestion.
+ * on the server's suggestion, parked or not.
  */
 export async function storeLane(input: StoreLaneInput): Promise<void> {
   let isDue = true;

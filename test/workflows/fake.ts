@@ -1,0 +1,101 @@
+/** The real workflows against typed fake activities, on the shared server, on a queue of their own. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { Activities } from '../../activities';
+import { createDataConverter } from '../../workflows/encoding';
+import { taskQueueOf } from '../../workflows/ids';
+import { testEnvironment } from '../support/environment';
+import { TEST_KEYS } from '../support/hub';
+
+export type FakeActivities = Partial<Activities>;
+
+export interface Stage {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** A name no other test has. */
+  id(prefix: string): string;
+  /** Runs `work` while a worker serves these activities. */
+  run<T>(activities: FakeActivities, work: () => Promise<T>, options?: { cachedWorkflows?: number }): Promise<T>;
+  close(): Promise<void>;
+}
+
+let runtimeInstalled = false;
+
+export async function openStage(): Promise<Stage> {
+  if (!runtimeInstalled) Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+  runtimeInstalled = true;
+  const environment = testEnvironment();
+  const connection = await Connection.connect({ address: environment.temporalAddress });
+  const nativeConnection = await NativeConnection.connect({ address: environment.temporalAddress });
+  const namespace = environment.temporalNamespace;
+  const client = new Client({ connection, namespace, dataConverter: createDataConverter(TEST_KEYS) });
+  const taskQueue = taskQueueOf(`test-${randomBytes(6).toString('hex')}`);
+  return {
+    client,
+    taskQueue,
+    id: (prefix) => `${prefix}/${randomBytes(6).toString('hex')}`,
+    async run(activities, work, options = {}) {
+      const worker = await Worker.create({
+        connection: nativeConnection,
+        namespace,
+        taskQueue,
+        activities,
+        workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
+        dataConverter: createDataConverter(TEST_KEYS),
+        maxCachedWorkflows: options.cachedWorkflows ?? 100,
+        shutdownForceTime: 2_000,
+        ...(options.cachedWorkflows === 0 ? { maxConcurrentWorkflowTaskExecutions: 2 } : {}),
+      });
+      return worker.runUntil(work);
+    },
+    async close() {
+      await connection.close();
+      await nativeConnection.close();
+    },
+  };
+}
+
+/** A failure as the real activities throw it: retryable, with a code of the catalogue. */
+export const unavailable = (message = 'MongoDB is away') =>
+  ApplicationFailure.create({ type: 'unavailable', message, nonRetryable: false });
+
+export type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
+
+export interface Cost {
+  readonly tasks: number;
+  readonly events: number;
+}
+
+/** What a run cost the server. */
+export async function costOf(handle: WorkflowHandle): Promise<Cost> {
+  const { events } = await handle.fetchHistory();
+  return {
+    tasks: (events ?? []).filter((event) => event.workflowTaskStartedEventAttributes).length,
+    events: events?.length ?? 0,
+  };
+}
+
+/** The history as it lies at the server, as bytes. */
+export async function rawHistory(client: Client, workflowId: string, runId = ''): Promise<Buffer> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+  });
+  return Buffer.from(temporal.api.history.v1.History.encode(history ?? {}).finish());
+}
+
+/** What the server shows operators: search attribute and current details. */
+export async function shownOf(handle: WorkflowHandle): Promise<{ status: unknown; hubStatus: unknown }> {
+  const { status, searchAttributes } = await handle.describe();
+  return { status: status.name, hubStatus: searchAttributes?.HubStatus?.[0] };
+}
+
+/** The line for operators, as the Temporal UI asks for it. */
+export async function detailsOf(handle: WorkflowHandle): Promise<string> {
+  const metadata = (await handle.query('__temporal_workflow_metadata')) as { currentDetails?: string };
+  return metadata.currentDetails ?? '';
+}
