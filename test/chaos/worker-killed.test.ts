@@ -1,7 +1,7 @@
 /** SIGKILL before and after each write, signal and platform call that the push of one order leads to. */
 import pLimit from 'p-limit';
 import { mirrorLaneId, storeLaneId } from '../../domain/process-ids';
-import { endChildren, startChild } from '../support/children';
+import { endChildren, endSessionsOf, startChild } from '../support/children';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
 import type { KillPoint, StepTold } from '../support/kill-points';
@@ -61,7 +61,7 @@ describe('the worker killed at each step of a push', () => {
   }
 
   /** Pushes the scene's order through a worker that dies there. @returns what it did until then */
-  async function pushAndDie(scene: Scene, kill: KillPoint | null) {
+  async function pushAndDie(scene: Scene, kill: KillPoint | null, endSessions = true) {
     numbered += 1;
     const place = placeOf(hub, `${hub.queuePrefix}-${numbered}`);
     const processes = patientProcesses(hub.client, place.queuePrefix, hub.logger);
@@ -73,6 +73,7 @@ describe('the worker killed at each step of a push', () => {
     }, 20_000).then(() => null);
     const ended = await Promise.race([child.ended, settled]);
     await child.kill();
+    if (endSessions) await endSessionsOf(child, hub.store.database.connection);
     const { store, connectors, logger } = hub;
     workers.push(await runWorker(place, { store, connectors, logger, processes }));
     return { ended, steps: child.steps };
@@ -98,11 +99,11 @@ describe('the worker killed at each step of a push', () => {
     for (let from = 0; from < points.length; from += GROUP) {
       const group = points.slice(from, from + GROUP);
       const scenes = await makeScenes(group.length);
-      const turn = pLimit(2);
+      const turn = pLimit(3);
       await Promise.all(
         group.map((point, index) =>
           turn(async () => {
-            const { ended, steps: done } = await pushAndDie(scenes[index] as Scene, point);
+            const { ended, steps: done } = await pushAndDie(scenes[index] as Scene, point, !(LONG && from === 0));
             if (ended !== 'SIGKILL') missed.push(`${point.when} ${point.step} of ${done.length / 2}`);
             else expect(done.at(-1)).toMatchObject(point);
           }),

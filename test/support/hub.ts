@@ -13,7 +13,7 @@ import { createHubWorker } from '../../worker/hub-worker';
 import { createProcesses, type Processes, type ProcessSettings } from '../../workflows/client';
 import { createDataConverter } from '../../workflows/encoding';
 import { taskQueueOf } from '../../workflows/ids';
-import { testEnvironment } from './environment';
+import { type TestEnvironment, testEnvironment } from './environment';
 
 export const TEST_KEYS = [{ id: 'test', key: Buffer.alloc(32, 7) }] as const;
 export const SANDBOX_KEYS = {
@@ -30,6 +30,8 @@ export interface HubOptions {
   readonly withoutWorker?: boolean;
   readonly cachedWorkflows?: number;
   readonly callbackBaseUrl?: string;
+  /** Other engines than those that all tests share. */
+  readonly engines?: Pick<TestEnvironment, 'temporalAddress' | 'mongoUri'>;
   /** Emit the driver's command events. */
   readonly monitorCommands?: boolean;
   /** Changes the store before the worker gets it, e.g. to make a step fail. */
@@ -61,7 +63,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
     runtimeInstalled = true;
   }
-  const environment = testEnvironment();
+  const environment = { ...testEnvironment(), ...options.engines };
   const id = randomBytes(6).toString('hex');
   const queuePrefix = `test-${id}`;
   const database = `test_${id}`;

@@ -16,6 +16,8 @@ export interface StepTold {
   readonly step: number;
   readonly name: string;
   readonly when: 'before' | 'after';
+  /** The database session of a command, base64. */
+  readonly session?: string;
 }
 
 /** What a child says to its parent, one JSON text per line. */
@@ -36,9 +38,9 @@ export function createKillSwitch(point: KillPoint | null) {
     say({ at: told });
     if (point?.step === told.step && point.when === told.when) process.kill(process.pid, 'SIGKILL');
   }
-  function begin(name: string): number {
+  function begin(name: string, session?: string): number {
     steps += 1;
-    reach({ step: steps, name, when: 'before' });
+    reach({ step: steps, name, when: 'before', session });
     return steps;
   }
 
@@ -51,7 +53,8 @@ export function createKillSwitch(point: KillPoint | null) {
         if (!WRITES.has(commandName)) return;
         const on = command[commandName];
         const name = typeof on === 'string' ? `${commandName} ${on}` : commandName;
-        open.set(requestId, { step: begin(name), name });
+        const id = (command.lsid as { id?: { buffer: Uint8Array } } | undefined)?.id;
+        open.set(requestId, { step: begin(name, id && Buffer.from(id.buffer).toString('base64')), name });
       });
       client.on('commandSucceeded', ({ requestId }) => {
         const begun = open.get(requestId);
