@@ -11,6 +11,9 @@ import { serveApi } from '../support/served-api';
 
 const ADMIN_KEY = 'the-admin-key-of-the-tests-only';
 
+// A seed is a few hundred requests.
+jest.setTimeout(180_000);
+
 describe('the demo', () => {
   let hub: Hub;
   let api: Awaited<ReturnType<typeof serveApi>>;
@@ -46,7 +49,7 @@ describe('the demo', () => {
     });
 
   test('a seed that is cut off is completed by the next one, and doubles nothing', async () => {
-    for (const place of ['8 of 20 SKUs', '3 of 20 products claimed', 'listings of One on Lazada'])
+    for (const place of ['3 of 20 products claimed', 'listings of One on Lazada'])
       await expect(
         runSeed((text) => {
           if (text.startsWith(place)) throw new Error(`cut off at ${place}`);
