@@ -69,11 +69,13 @@ function isInstalled() {
   );
 }
 
-/** The packages at the top of node_modules that belong on this machine. */
+/** The packages at the top of node_modules that belong on this machine; of the optional ones, those made for it. */
 function wantedHere() {
   const here = (list, value) => !list || list.includes(value);
+  const libc = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
   return Object.entries(readPackages('package-lock.json'))
-    .filter(([, { os, cpu }]) => here(os, process.platform) && here(cpu, process.arch))
+    .filter(([, one]) => here(one.os, process.platform) && here(one.cpu, process.arch) && here(one.libc, libc))
+    .filter(([, { optional, cpu }]) => !optional || cpu)
     .map(([path]) => path)
     .filter((path) => path.lastIndexOf('node_modules/') === 0);
 }
