@@ -107,8 +107,8 @@ interface CallOptions {
 }
 
 const MOMENT_MS = 1000;
-/** How long refusals of the moment (429, 503, the same command still running) are waited out. */
-const PATIENCE_MS = 60_000;
+/** How long refusals of the moment are waited out: 429, 503, and a command that still runs, or died at most a minute ago. */
+const PATIENCE_MS = 90_000;
 
 export type HubApi = ReturnType<typeof createHubApi>;
 
