@@ -63,7 +63,8 @@ function parseOptions(args: readonly string[]): Options {
   const data = args.find((arg) => arg.startsWith('--data='))?.slice('--data='.length);
   const watching = args.includes('--watch');
   return {
-    fresh: args.includes('--fresh'),
+    // `npm start --fresh`, without the `--` that npm wants before it, reaches us in the environment alone.
+    fresh: args.includes('--fresh') || process.env.npm_config_fresh === 'true',
     echo: args.includes('--logs') || watching,
     watch: watching,
     data: data === undefined ? USUAL_FOLDER : resolve(data),
