@@ -375,7 +375,7 @@ async function detailsOf(temporal: Client, workflowId: string): Promise<string |
 
 function linkTo({ temporalUi, temporal }: Cast, workflowId: string, runId: string): string {
   const { namespace } = temporal.options;
-  return `${temporalUi}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}`;
+  return `${temporalUi}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
 }
 
 async function tenTimesTheSame(cast: Cast): Promise<void> {
