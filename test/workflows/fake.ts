@@ -18,14 +18,34 @@ export interface Stage {
   readonly taskQueue: string;
   /** A name no other test has. */
   id(prefix: string): string;
-  /** Runs `work` while a worker serves these activities. */
-  run<T>(activities: FakeActivities, work: () => Promise<T>, options?: { cachedWorkflows?: number }): Promise<T>;
+  /** Runs `work` with these activities. One after the other: the stage has one worker. */
+  run<T>(activities: FakeActivities, work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
+/** All activities by name; the compiler sees to it that none is missing. */
+const NAMES: { readonly [Name in keyof Activities]: true } = {
+  abandonLane: true,
+  abandonOrderPush: true,
+  approvePartnership: true,
+  downloadListings: true,
+  failDownload: true,
+  mirrorDue: true,
+  parkLane: true,
+  parkOrderPush: true,
+  publishProduct: true,
+  pushOrder: true,
+  resumeLane: true,
+  resumeOrderPush: true,
+  sendDue: true,
+  sweepOnce: true,
+  takeInOrder: true,
+};
+
 let runtimeInstalled = false;
 
-export async function openStage(): Promise<Stage> {
+/** Connects, and serves a queue of its own. With a cache of 0, each task of a workflow replays it from its start. */
+export async function openStage(options: { cachedWorkflows?: number } = {}): Promise<Stage> {
   if (!runtimeInstalled) Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
   runtimeInstalled = true;
   const environment = testEnvironment();
@@ -34,25 +54,40 @@ export async function openStage(): Promise<Stage> {
   const namespace = environment.temporalNamespace;
   const client = new Client({ connection, namespace, dataConverter: createDataConverter(TEST_KEYS) });
   const taskQueue = taskQueueOf(`test-${randomBytes(6).toString('hex')}`);
+  let current: FakeActivities = {};
+  const activities = Object.fromEntries(
+    Object.keys(NAMES).map((name) => [
+      name,
+      (input: unknown) => {
+        const fake = current[name as keyof Activities] as ((input: unknown) => unknown) | undefined;
+        if (!fake) throw ApplicationFailure.nonRetryable(`the test has no ${name}`);
+        return fake(input);
+      },
+    ]),
+  );
+  const worker = await Worker.create({
+    connection: nativeConnection,
+    namespace,
+    taskQueue,
+    activities,
+    workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
+    dataConverter: createDataConverter(TEST_KEYS),
+    maxCachedWorkflows: options.cachedWorkflows ?? 100,
+    shutdownForceTime: 2_000,
+    ...(options.cachedWorkflows === 0 ? { maxConcurrentWorkflowTaskExecutions: 2 } : {}),
+  });
+  const running = worker.run();
   return {
     client,
     taskQueue,
     id: (prefix) => `${prefix}/${randomBytes(6).toString('hex')}`,
-    async run(activities, work, options = {}) {
-      const worker = await Worker.create({
-        connection: nativeConnection,
-        namespace,
-        taskQueue,
-        activities,
-        workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
-        dataConverter: createDataConverter(TEST_KEYS),
-        maxCachedWorkflows: options.cachedWorkflows ?? 100,
-        shutdownForceTime: 2_000,
-        ...(options.cachedWorkflows === 0 ? { maxConcurrentWorkflowTaskExecutions: 2 } : {}),
-      });
-      return worker.runUntil(work);
+    async run(fakes, work) {
+      current = fakes;
+      return work();
     },
     async close() {
+      worker.shutdown();
+      await running;
       await connection.close();
       await nativeConnection.close();
     },

@@ -49,11 +49,11 @@ function fakes(pushes: (() => 'pushed' | 'refused' | 'superseded')[], options: {
   return { activities, calls, tries: () => tries };
 }
 
-async function start(input: Partial<OrderPushInput> = {}) {
-  const pkg = stage.id('pkg');
-  return stage.client.workflow.start<typeof orderPush>('orderPush', {
+async function start(input: Partial<OrderPushInput> = {}, on: Stage = stage) {
+  const pkg = on.id('pkg');
+  return on.client.workflow.start<typeof orderPush>('orderPush', {
     workflowId: orderPushId(pkg, 1),
-    taskQueue: stage.taskQueue,
+    taskQueue: on.taskQueue,
     args: [{ package: pkg, attempt: 1, supplier: 'acct_1', budget, parkedMs: 60_000, ...input }],
     searchAttributes: { HubStatus: ['running'] },
     ...JOIN_OR_START,
@@ -236,15 +236,16 @@ test('payloads, and the words of a failure, leave the process encrypted', async 
 
 test('without a cache of workflows every task replays from the start, and the push still goes its way', async () => {
   const { activities, calls } = fakes(failing([() => 'pushed']));
-  await stage.run(
-    activities,
-    async () => {
-      const handle = await start();
+  const uncached = await openStage({ cachedWorkflows: 0 });
+  try {
+    await uncached.run(activities, async () => {
+      const handle = await start({}, uncached);
       await parked(handle);
       await handle.executeUpdate(messages.retry, { args: ['operator'] });
       expect(await handle.result()).toBe('pushed');
-    },
-    { cachedWorkflows: 0 },
-  );
+    });
+  } finally {
+    await uncached.close();
+  }
   expect(calls.filter((call) => call === 'resume')).toHaveLength(1);
 });

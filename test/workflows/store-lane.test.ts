@@ -186,7 +186,8 @@ describe('the lane of a store', () => {
       await eventually(async () => expect((await current.describe()).runId).not.toBe(runId));
       await isParked(current);
       await current.executeUpdate(messages.retry, { args: ['operator'] });
-      await eventually(() => expect(calls.slice(3)).toEqual(['resume', 'pass']));
+      await eventually(() => expect(calls.slice(-2)).toEqual(['resume', 'pass']));
+      expect(calls.filter((call) => call === 'pass')).toHaveLength(3);
       await end(current);
     });
   });

@@ -1,0 +1,276 @@
+/**
+ * Records one history per workflow and interesting path into test/replay/histories, with the payload key of the tests.
+ * Run by hand when a workflow or a path is added: `node --import tsx test/replay/record.ts [part of a name]`. Histories of
+ * before stay: they are what a change must go on replaying.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
+import type { LanePass } from '../../activities/store-lane';
+import { mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import * as messages from '../../workflows/messages';
+import globalSetup, { endTestRun } from '../support/global-setup';
+import { eventually } from '../support/hub';
+import { type FakeActivities, openStage, type Stage, shownOf, unavailable } from '../workflows/fake';
+
+const HISTORIES = join(__dirname, 'histories');
+
+const budget = { attempts: 2, firstWaitMs: 10, longestWaitMs: 20 };
+const attributes = { HubStatus: ['running'] };
+
+/** Answers one after the other, the last for ever. A function may throw. */
+function inTurn<T>(...answers: (() => T)[]): () => Promise<T> {
+  let turn = 0;
+  return async () => {
+    const answer = answers[Math.min(turn, answers.length - 1)];
+    turn += 1;
+    if (!answer) throw new Error('no answer');
+    return answer();
+  };
+}
+const fail = (): never => {
+  throw unavailable();
+};
+const isParked = (handle: WorkflowHandle) =>
+  eventually(async () => {
+    if ((await shownOf(handle)).hubStatus !== 'parked') throw new Error('not parked');
+  });
+
+type Path = (stage: Stage) => Promise<WorkflowHandle>;
+
+/** The paths of an order push: what the transaction does, and what the operator then does. */
+function orderPushPath(
+  pushOrder: () => Promise<'pushed' | 'refused' | 'superseded'>,
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  parkedMs = 60_000,
+): Path {
+  return (stage) => {
+    const fakes: FakeActivities = {
+      pushOrder,
+      parkOrderPush: async () => {},
+      resumeOrderPush: async () => {},
+      abandonOrderPush: async () => ({ pushed: false }),
+    };
+    return stage.run(fakes, async () => {
+      const pkg = stage.id('pkg');
+      const handle = await stage.client.workflow.start('orderPush', {
+        workflowId: orderPushId(pkg, 1),
+        taskQueue: stage.taskQueue,
+        args: [{ package: pkg, attempt: 1, supplier: 'acct_1', budget, parkedMs }],
+        searchAttributes: attributes,
+      });
+      await then(handle);
+      await handle.result();
+      return handle;
+    });
+  };
+}
+
+function storeLanePath(
+  sendDue: () => Promise<LanePass>,
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  carried?: unknown,
+): Path {
+  return (stage) => {
+    const fakes: FakeActivities = {
+      sendDue,
+      parkLane: async () => {},
+      resumeLane: async () => {},
+      abandonLane: async () => {},
+    };
+    return stage.run(fakes, async () => {
+      const store = stage.id('store');
+      const handle = await stage.client.workflow.signalWithStart('storeLane', {
+        workflowId: storeLaneId(store),
+        taskQueue: stage.taskQueue,
+        args: [{ store, pacingMs: 10, batches: 5, budget, carried }],
+        signal: messages.due,
+        searchAttributes: { ...attributes, HubStore: [store] },
+      });
+      await then(handle);
+      // It ends by itself when it has lingered.
+      await handle.result();
+      return handle;
+    });
+  };
+}
+
+function simplePath(
+  type: string,
+  id: (stage: Stage) => string,
+  input: unknown,
+  fakes: FakeActivities,
+  options: { signal?: boolean; meanwhile?: (handle: WorkflowHandle) => Promise<unknown>; ends?: boolean } = {},
+): Path {
+  return (stage) =>
+    stage.run(fakes, async () => {
+      const common = {
+        workflowId: id(stage),
+        taskQueue: stage.taskQueue,
+        args: input === undefined ? [] : [input],
+        searchAttributes: attributes,
+      };
+      const handle = options.signal
+        ? await stage.client.workflow.signalWithStart(type, {
+            ...common,
+            signal: type === 'orderIntake' ? messages.eventReceived : messages.due,
+          })
+        : await stage.client.workflow.start(type, common);
+      await options.meanwhile?.(handle);
+      if (options.ends ?? true) await handle.result().catch(() => {});
+      return handle;
+    });
+}
+
+const more = (): LanePass => ({ end: 'more', lastBatchAt: 1 });
+const drained = (): LanePass => ({ end: 'drained', lastBatchAt: 2 });
+const failures = [fail, fail, fail, fail];
+const decideBy = (name: 'retry' | 'abandon', how: 'update' | 'signal') => async (handle: WorkflowHandle) => {
+  await isParked(handle);
+  if (how === 'signal') await handle.signal(name, 'operator');
+  else await handle.executeUpdate(name, { args: ['operator'] });
+};
+const approval = {
+  supplier: 'acct_1',
+  command: 'cmd_1',
+  customer: { name: 'Customer' },
+  settlementCurrency: 'MYR',
+  level: null,
+  warehouses: ['wh_1'],
+  creditLimit: null,
+  creditPeriodDays: null,
+};
+
+/** By file name: the workflow's type, then the path. */
+const PATHS: Record<string, Path> = {
+  'orderPush.pushed': orderPushPath(inTurn(() => 'pushed' as const)),
+  'orderPush.refused': orderPushPath(inTurn(() => 'refused' as const)),
+  'orderPush.fast-tries-failed': orderPushPath(inTurn<'pushed'>(fail, fail, fail, () => 'pushed')),
+  'orderPush.parked-retried-by-update': orderPushPath(
+    inTurn<'pushed'>(...failures, () => 'pushed'),
+    decideBy('retry', 'update'),
+  ),
+  'orderPush.parked-retried-by-signal': orderPushPath(
+    inTurn<'pushed'>(...failures, () => 'pushed'),
+    decideBy('retry', 'signal'),
+  ),
+  'orderPush.parked-abandoned': orderPushPath(inTurn<'pushed'>(fail), decideBy('abandon', 'update')),
+  'orderPush.parked-out-of-time': orderPushPath(inTurn<'pushed'>(fail), undefined, 50),
+  'orderPush.parked-cancelled': orderPushPath(inTurn<'pushed'>(fail), async (handle) => {
+    await isParked(handle);
+    await handle.cancel();
+  }),
+  'storeLane.drained': storeLanePath(inTurn(more, drained)),
+  'storeLane.throttled': storeLanePath(
+    inTurn<LanePass>(() => ({ end: 'throttled', retryAfterMs: 50, lastBatchAt: 1 }), drained),
+  ),
+  'storeLane.parked-retried': storeLanePath(inTurn<LanePass>(fail, fail, drained), decideBy('retry', 'update')),
+  'storeLane.parked-abandoned': storeLanePath(inTurn<LanePass>(fail, fail, drained), decideBy('abandon', 'signal')),
+  'storeLane.needs-authorization': storeLanePath(
+    inTurn<LanePass>(
+      () => ({ end: 'needs_authorization', code: 'needs_authorization', detail: 'refused', lastBatchAt: 0 }),
+      drained,
+    ),
+    decideBy('retry', 'update'),
+  ),
+  'storeLane.parked-carried': storeLanePath(inTurn<LanePass>(drained), decideBy('retry', 'update'), {
+    lastBatchAt: 1,
+    parkedWith: { needsOwner: false, code: 'unavailable', detail: 'down' },
+  }),
+  'mirrorLane.drained': simplePath(
+    'mirrorLane',
+    (stage) => mirrorLaneId(stage.id('pship')),
+    { partnership: 'pship_1' },
+    {
+      mirrorDue: inTurn<{ more: boolean }>(
+        () => ({ more: true }),
+        fail,
+        fail,
+        fail,
+        () => ({ more: false }),
+      ),
+    },
+    { signal: true },
+  ),
+  'orderIntake.two-fetches': simplePath(
+    'orderIntake',
+    (stage) => processId('order-intake', { store: 'store_1', platformOrder: stage.id('A') }),
+    { store: 'store_1', platformOrder: 'A' },
+    { takeInOrder: inTurn(() => ({ outcome: 'synced' })) },
+    { signal: true, meanwhile: (handle) => handle.signal(messages.eventReceived).catch(() => {}) },
+  ),
+  'partnership.approved': simplePath(
+    'partnership',
+    (stage) => processId('partnership', { partnership: stage.id('pship') }),
+    { partnership: 'pship_1', status: 'pending_review' },
+    { approvePartnership: inTurn(() => ({ ok: true, status: 'partnered' }) as const) },
+    { meanwhile: (handle) => handle.executeUpdate(messages.approve, { args: [approval] }), ends: false },
+  ),
+  'productPublication.published': simplePath(
+    'productPublication',
+    (stage) => processId('publication', { supplier: stage.id('acct'), sku: 'A', attempt: '1' }),
+    { supplier: 'acct_1', sku: 'A', attempt: 1 },
+    { publishProduct: inTurn<void>(fail, fail, fail, () => {}) },
+  ),
+  'listingDownload.done': simplePath(
+    'listingDownload',
+    (stage) => processId('listing-download', { store: stage.id('store'), job: 'job_1' }),
+    { account: 'acct_1', store: 'store_1', job: 'job_1' },
+    { downloadListings: inTurn(() => ({ fetched: 1, connected: 1 })) },
+  ),
+  'listingDownload.failed': simplePath(
+    'listingDownload',
+    (stage) => processId('listing-download', { store: stage.id('store'), job: 'job_1' }),
+    { account: 'acct_1', store: 'store_1', job: 'job_1' },
+    {
+      downloadListings: async () => {
+        throw ApplicationFailure.nonRetryable('no such shop', 'platform_rejected');
+      },
+      failDownload: async () => {},
+    },
+  ),
+  'sweep.done': simplePath('sweep', (stage) => stage.id('sweep'), undefined, {
+    sweepOnce: async () => ({
+      pushes: 0,
+      lanes: 0,
+      intakes: 0,
+      publications: 0,
+      downloads: 0,
+      partnerships: 0,
+      renewed: 0,
+    }),
+  }),
+};
+
+/** Who recorded it, and where, is nobody's business. */
+const withoutPlace = (name: string, value: unknown) => (name === 'identity' ? 'recorder' : value);
+
+async function record(wanted: string): Promise<void> {
+  await globalSetup({});
+  const stage = await openStage();
+  try {
+    mkdirSync(HISTORIES, { recursive: true });
+    for (const [name, path] of Object.entries(PATHS)) {
+      if (!name.includes(wanted)) continue;
+      const handle = await path(stage);
+      const history = temporal.api.history.v1.History.fromObject(await handle.fetchHistory());
+      writeFileSync(join(HISTORIES, `${name}.json`), `${JSON.stringify(history, withoutPlace)}\n`);
+      process.stdout.write(`recorded ${name}\n`);
+      await handle.terminate('recorded').catch(() => {});
+    }
+  } finally {
+    await stage.close();
+    await endTestRun();
+  }
+}
+
+if (require.main === module)
+  record(process.argv[2] ?? '').then(
+    () => process.exit(0),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exit(1);
+    },
+  );
