@@ -9,6 +9,7 @@ import type { DueDoc, ListingDoc, PushResult, StoreDoc } from '../store/models/d
 import type { RuleSet } from '../store/repositories/lanes';
 import type { RecordEntry } from '../store/repositories/pushes';
 import type { FailureWords } from '../workflows/failures';
+import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
 import { isPlatformError, toApplicationFailure } from './failures';
 
@@ -165,6 +166,7 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat }: 
     const { send, settled, skipped } = await plan(row, due, rules);
     await store.dues.settle(null, [...settled, ...skipped]);
     if (send.length === 0) return false;
+    await store.pushes.calling(send.flatMap(({ listing, before }) => (before === null ? [] : [listing._id])));
     calling();
     const answers = await access.call(row._id, (connector, shop) =>
       connector.updateStock(
@@ -208,40 +210,47 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat }: 
     throw failure;
   }
 
+  async function sendBatches(input: LanePassInput): Promise<LanePass> {
+    const started = Date.now();
+    const row = await store.stores.byId(input.store);
+    const lane = storeLaneId(row._id);
+    let { lastBatchAt } = input;
+    let ruleSet: RuleSet | null = null;
+    let sent = 0;
+    let batch: DueDoc[] = [];
+    // A lane that sends is not parked: a run before this one may have been ended while it was.
+    if (lastBatchAt === 0) await store.lanes.takenUp(row._id);
+    if (row.status === 'disconnected') return { end: 'drained', lastBatchAt };
+    const { stockCall } = access.connectorOf(row.platform).capabilities;
+    try {
+      for (let round = 0; round < input.batches && Date.now() - started < LANE_PASS_MS / 2; round += 1) {
+        const left = lastBatchAt + input.pacingMs - Date.now();
+        if (left > 0) await wait(left);
+        batch = await store.dues.next(lane, stockCall.maxEntries, stockCall.grouping === 'oneItem');
+        if (batch.length === 0) return { end: 'drained', lastBatchAt };
+        ruleSet = await store.lanes.ruleSet(row.account, ruleSet);
+        const rules = ruleSet.account.inventoryEnabled ? ruleSet.rules : [];
+        const called = await sendBatch(row, rules, batch, () => {
+          lastBatchAt = Date.now();
+        });
+        if (called) sent += 1;
+      }
+      return { end: 'more', lastBatchAt };
+    } catch (error) {
+      return endOfFailure(error, row, batch, sent > 0, lastBatchAt);
+    }
+  }
+
   return {
     /**
      * Sends batches, at most one per pacing interval, until nothing is due, the pass is long enough, or the platform asks
      * to wait. Throws (and is retried with growing waits) only where not one batch went through.
      */
-    async sendDue(input: LanePassInput): Promise<LanePass> {
-      const started = Date.now();
-      const row = await store.stores.byId(input.store);
-      const lane = storeLaneId(row._id);
-      let { lastBatchAt } = input;
-      let ruleSet: RuleSet | null = null;
-      let sent = 0;
-      let batch: DueDoc[] = [];
-      if (row.status === 'disconnected') return { end: 'drained', lastBatchAt };
-      const { stockCall } = access.connectorOf(row.platform).capabilities;
-      try {
-        for (let round = 0; round < input.batches && Date.now() - started < LANE_PASS_MS / 2; round += 1) {
-          heartbeat();
-          const left = lastBatchAt + input.pacingMs - Date.now();
-          if (left > 0) await wait(left);
-          batch = await store.dues.next(lane, stockCall.maxEntries, stockCall.grouping === 'oneItem');
-          if (batch.length === 0) return { end: 'drained', lastBatchAt };
-          ruleSet = await store.lanes.ruleSet(row.account, ruleSet);
-          const rules = ruleSet.account.inventoryEnabled ? ruleSet.rules : [];
-          const called = await sendBatch(row, rules, batch, () => {
-            lastBatchAt = Date.now();
-          });
-          if (called) sent += 1;
-        }
-        return { end: 'more', lastBatchAt };
-      } catch (error) {
-        return endOfFailure(error, row, batch, sent > 0, lastBatchAt);
-      }
-    },
+    sendDue: (input: LanePassInput): Promise<LanePass> =>
+      whileAlive(
+        () => heartbeat(),
+        () => sendBatches(input),
+      ),
 
     async parkLane(input: { store: string } & FailureWords): Promise<void> {
       await store.lanes.park(input.store, input);

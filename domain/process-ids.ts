@@ -13,7 +13,7 @@ export const PROCESSES = {
   publication: ['supplier', 'sku', 'attempt'],
   'listing-download': ['store', 'job'],
   'token-refresh': ['store'],
-  sweep: [],
+  sweep: ['hub'],
 } as const;
 export type ProcessKind = keyof typeof PROCESSES;
 export type ProcessParts<Kind extends ProcessKind> = Record<(typeof PROCESSES)[Kind][number], string>;

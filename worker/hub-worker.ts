@@ -73,7 +73,7 @@ export async function ensureSweepSchedule(
       action: {
         type: 'startWorkflow',
         workflowType: 'sweep',
-        workflowId: processId('sweep', {}),
+        workflowId: processId('sweep', { hub: options.queuePrefix }),
         taskQueue: taskQueueOf(options.queuePrefix),
         args: [],
       },

@@ -65,5 +65,7 @@ export const download = proxyActivities<Activities>({
 /** The sweep: the next one comes anyway. */
 export const sweeping = proxyActivities<Activities>({
   startToCloseTimeout: SWEEP_MS,
+  // That of a worker that died would hold back all others until its time-out.
+  heartbeatTimeout: HEARTBEAT_MS,
   retry: { maximumAttempts: 1 },
 });

@@ -324,6 +324,8 @@ export interface PushRecordDoc {
   distributor: string | null;
   /** The last quantity accepted there. */
   accepted: number | null;
+  /** A call went out whose answer is not known (yet): the store may have either quantity. */
+  unanswered?: boolean;
   latest: PushResult;
   history: PushResult[];
 }

@@ -275,6 +275,7 @@ const schemas = {
       store: optionalText,
       distributor: optionalText,
       accepted: optionalNumber,
+      unanswered: { type: Boolean },
       latest: value,
       history: values,
     },

@@ -175,6 +175,14 @@ export function createLaneRepository(db: Database) {
       await operations.end(null, storeLaneId(store), 'done', { result: { decision: 'retry' } });
     },
 
+    /** Nobody's decision is waited for any more, without one: the parked workflow was terminated and another one sends. */
+    async takenUp(store: string): Promise<void> {
+      await models.operations.updateOne(
+        { _id: operationIdOf(storeLaneId(store)), status: 'parked' },
+        { $set: { status: 'done', error: null, result: { decision: null }, updatedAt: now() } },
+      );
+    },
+
     /** What was due is recorded as failed and set aside until its next change. */
     async abandon(store: string, failure: LaneFailure): Promise<void> {
       const workflowId = storeLaneId(store);

@@ -121,10 +121,19 @@ export function createPushRepository(db: Database) {
       return rows.map(toRule);
     },
 
-    /** The last quantities that the platform accepted, by record id; missing where there was none. */
+    /**
+     * Notes that a call is about to go out. Until its answer is recorded nobody knows what the store has: should the
+     * answer be lost, not even the quantity accepted last is taken for granted.
+     */
+    async calling(ids: readonly string[]): Promise<void> {
+      if (ids.length > 0)
+        await models.pushRecords.updateMany({ _id: { $in: [...ids] } }, { $set: { unanswered: true } });
+    },
+
+    /** What each store has by its last answer, by record id; missing where that is not known. */
     async accepted(ids: readonly string[]): Promise<Map<string, number>> {
       const rows = await models.pushRecords
-        .find({ _id: { $in: [...ids] }, accepted: { $ne: null } }, { accepted: 1 })
+        .find({ _id: { $in: [...ids] }, accepted: { $ne: null }, unanswered: { $ne: true } }, { accepted: 1 })
         .lean();
       return new Map(rows.flatMap(({ _id, accepted }) => (accepted === null ? [] : [[_id, accepted] as const])));
     },
@@ -145,6 +154,8 @@ export function createPushRepository(db: Database) {
                 distributor,
                 latest: result,
                 ...(result.outcome === 'accepted' ? { accepted: result.quantity } : {}),
+                // A failure is no answer.
+                ...(result.outcome === 'failed' ? {} : { unanswered: false }),
               },
               $push: { history: { $each: [result], $slice: -HISTORY_LENGTH } } as never,
               ...(result.outcome === 'accepted' ? {} : { $setOnInsert: { accepted: null } }),

@@ -1,0 +1,149 @@
+/** Workflows terminated by hand: what they had to do is taken up again. */
+import { orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { eventually, type Hub, startHub } from '../support/hub';
+import { expectAllInOrder } from '../support/invariants';
+import { sweepEverySecond } from '../support/parts';
+import { makeDistributor, makeOrder, makeStore, makeSupplier, push, pushEnd, shownQuantity } from '../support/scenario';
+
+describe('a running workflow terminated', () => {
+  let hub: Hub;
+  let endSweep: () => Promise<void>;
+  let broken = false;
+  let people: Awaited<ReturnType<typeof makePeople>>;
+
+  async function makePeople() {
+    const supplier = await makeSupplier(hub, { skus: ['TEE-1'], onHand: 100 });
+    const distributor = await makeDistributor(hub, supplier);
+    const shop = await makeStore(hub, distributor.id, 'shopee', ['TEE-1'], { withRule: [distributor.warehouse] });
+    await eventually(async () => expect(await shownQuantity(hub, shop, 'TEE-1')).toBe(100));
+    return { supplier, distributor, shop };
+  }
+
+  beforeAll(async () => {
+    hub = await startHub({
+      sweepGraceMs: 500,
+      wrapStore: (store) => ({
+        ...store,
+        orders: {
+          ...store.orders,
+          push: async (...given) => {
+            if (broken) throw new Error('a step that fails as long as the test wants');
+            return store.orders.push(...given);
+          },
+        },
+      }),
+    });
+    endSweep = await sweepEverySecond(hub.client, hub.queuePrefix);
+    people = await makePeople();
+  });
+  afterEach(async () => {
+    broken = false;
+    await hub.control.clearFaults('shopee');
+  });
+  afterAll(async () => {
+    await endSweep?.();
+    await hub?.stop();
+  });
+
+  const terminate = (workflowId: string) => hub.client.workflow.getHandle(workflowId).terminate('a test');
+  const newOrder = () => makeOrder(hub, people.distributor.id, [{ sku: 'TEE-1', quantity: 1 }]);
+  const operation = (id: string) => hub.store.operations.get(people.distributor.id, id.replaceAll('/', '.'));
+
+  test('a push that is being tried', async () => {
+    const pkg = await newOrder();
+    broken = true;
+    await push(hub, people.distributor.id, pkg);
+    await terminate(orderPushId(pkg, 1));
+    expect(await hub.store.orders.package(people.distributor.id, pkg)).toMatchObject({ status: 'pushing' });
+    broken = false;
+    expect(await pushEnd(hub, people.distributor.id, pkg)).toMatchObject({ status: 'pushed', attempt: 1 });
+    await expectAllInOrder(hub);
+  });
+
+  test('a push that is parked', async () => {
+    const pkg = await newOrder();
+    broken = true;
+    await push(hub, people.distributor.id, pkg);
+    await eventually(async () => expect(await operation(orderPushId(pkg, 1))).toMatchObject({ status: 'parked' }));
+    broken = false;
+    await terminate(orderPushId(pkg, 1));
+    await eventually(async () =>
+      expect(await hub.store.orders.package(people.distributor.id, pkg)).toMatchObject({ status: 'pushed' }),
+    );
+    await expectAllInOrder(hub);
+  });
+
+  test('a store’s lane that is parked, and one that has marks left', async () => {
+    const { supplier, shop } = people;
+    const lane = storeLaneId(shop.id);
+    const adjust = async (quantity: number) => {
+      const { lanes } = await hub.store.stock.adjust({
+        ...{ account: supplier.id, warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'stockIn' as const, quantity },
+        ...{ reason: '', document: 'd', key: `more/${Math.random()}` },
+      });
+      hub.processes.wakeLanes(lanes);
+    };
+    await hub.control.addFault('shopee', { kind: 'down' });
+    await adjust(7);
+    await eventually(async () => expect(await operation(lane)).toMatchObject({ status: 'parked' }));
+    await terminate(lane);
+    await hub.control.clearFaults('shopee');
+    // The sweep starts it again, it sends, and the operation no longer says that somebody must decide.
+    await expectAllInOrder(hub);
+    await hub.control.addFault('shopee', { kind: 'down' });
+    await adjust(1);
+    await eventually(async () => expect(await hub.store.dues.waiting(lane)).toBe(1));
+    await terminate(lane);
+    await hub.control.clearFaults('shopee');
+    await expectAllInOrder(hub);
+  });
+
+  test('the taking-in of an order', async () => {
+    const { shop, distributor } = people;
+    const { items } = await hub.control.shop('shopee', shop.shopId);
+    const line = { itemId: items[0]?.itemId ?? '', modelId: items[0]?.models[0]?.modelId ?? '', quantity: 2 };
+    await hub.control.addFault('shopee', { kind: 'down' });
+    const { orderNumber } = await hub.control.createOrder('shopee', { shopId: shop.shopId, lines: [line] });
+    await hub.store.inbox.put({
+      ...{ platform: 'shopee', shopId: shop.shopId, platformOrder: orderNumber, dedupeKey: orderNumber, body: '{}' },
+      store: { id: shop.id, account: distributor.id },
+    });
+    await hub.processes.takeInOrderNow(shop.id, orderNumber);
+    await terminate(processId('order-intake', { store: shop.id, platformOrder: orderNumber }));
+    await hub.control.clearFaults('shopee');
+    await eventually(async () =>
+      expect(await hub.store.database.models.orders.countDocuments({ platformOrder: orderNumber })).toBe(1),
+    );
+    await expectAllInOrder(hub);
+  });
+
+  test('a quantity that went out and was not answered is not taken as sent, nor as not sent', async () => {
+    const { supplier, shop } = people;
+    const count = (quantity: number) =>
+      hub.store.stock.adjust({
+        ...{ account: supplier.id, warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'count' as const, quantity },
+        ...{ reason: '', document: 'd', key: `count/${Math.random()}` },
+      });
+    const wake = async (change: ReturnType<typeof count>) => hub.processes.wakeLanes((await change).lanes);
+    await wake(count(300));
+    await expectAllInOrder(hub);
+    const before = await shownQuantity(hub, shop, 'TEE-1');
+    // The shop takes the next quantity, and the hub does not hear of it.
+    await hub.control.addFault('shopee', { kind: 'lost_answer', pathContains: 'update_stock' });
+    await wake(count(290));
+    await eventually(async () => expect(await shownQuantity(hub, shop, 'TEE-1')).toBe(before - 10));
+    // Before it asks again, the quantity is what the shop had said yes to.
+    await wake(count(300));
+    await eventually(async () =>
+      expect(await hub.store.stock.levelsIn(supplier.id, 'TEE-1')).toMatchObject([{ onHand: 300 }]),
+    );
+    await eventually(async () => {
+      const [mirrored] = await hub.store.stock.levelsIn(people.distributor.id, 'TEE-1');
+      expect(mirrored?.available).toBe(before);
+    });
+    await hub.control.clearFaults('shopee');
+    await hub.processes.decide(storeLaneId(shop.id), 'retry', 'test').catch(() => {});
+    await expectAllInOrder(hub);
+    expect(await shownQuantity(hub, shop, 'TEE-1')).toBe(before);
+  });
+});
