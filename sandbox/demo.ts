@@ -118,6 +118,8 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   const isTold = error instanceof Refusal || error instanceof StoryFailure || error instanceof HubApiError;
-  console.error(isTold ? `\n${error.message}` : error);
+  const isGone = error instanceof TypeError && error.message === 'fetch failed';
+  if (isGone) console.error('\nThe hub or its sandbox stopped answering. Does npm start still run?');
+  else console.error(isTold ? `\n${error.message}` : error);
   process.exitCode = 1;
 });
