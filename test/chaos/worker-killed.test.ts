@@ -146,7 +146,6 @@ function somePoints(steps: readonly StepTold[]): KillPoint[] {
     { step: first('commitTransaction'), when: 'after' },
     { step: first('temporal signalWithStart mirrorLane'), when: 'before' },
     { step: first('temporal signalWithStart storeLane'), when: 'before' },
-    { step: first('shopee updateStock'), when: 'before' },
     { step: first('shopee updateStock'), when: 'after' },
   ];
 }

@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { Binary } from 'mongodb';
 import type { Connection } from 'mongoose';
-import type { KillPoint, StepTold } from './kill-points';
+import { type KillPoint, SAYS_FD, type StepTold } from './kill-points';
 import type { HubPlace } from './parts';
 
 const SETTINGS_VARIABLE = 'TRADELANE_TEST_CHILD';
@@ -30,12 +31,12 @@ const living = new Set<ChildProcess>();
 export async function startChild(kind: 'worker' | 'api', settings: ChildSettings): Promise<Child> {
   const child = spawn(process.execPath, ['--import', 'tsx', resolve(__dirname, `child-${kind}.ts`)], {
     cwd: resolve(__dirname, '../..'),
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '', [SETTINGS_VARIABLE]: JSON.stringify(settings) },
   });
   living.add(child);
   const steps: StepTold[] = [];
-  const lines = createInterface({ input: child.stdout });
+  const lines = createInterface({ input: child.stdio[SAYS_FD] as Readable });
   const allSaid = new Promise<void>((resolve) => lines.once('close', resolve));
   const ended = new Promise<NodeJS.Signals | null>((resolve) => {
     child.once('exit', (_code, signal) => {

@@ -23,9 +23,12 @@ export interface StepTold {
 /** What a child says to its parent, one JSON text per line. */
 export type ChildSays = { readonly ready: { readonly port?: number } } | { readonly at: StepTold };
 
+/** Where a child speaks to its parent; its standard output is also Temporal's, for warnings. */
+export const SAYS_FD = 3;
+
 /** Written at once: what is said before a kill must arrive. */
 export function say(words: ChildSays): void {
-  writeSync(1, `${JSON.stringify(words)}\n`);
+  writeSync(SAYS_FD, `${JSON.stringify(words)}\n`);
 }
 
 const WRITES = new Set(['insert', 'update', 'delete', 'findAndModify', 'commitTransaction', 'abortTransaction']);
