@@ -124,11 +124,11 @@ export const accountRoutes = [
     summary: 'The account of the key',
     answers: { 200: account.extend({ ordersThisMonth: z.int() }) },
     async handle(request, { store }) {
-      const [row, quotas] = await Promise.all([
+      const [row, quota] = await Promise.all([
         store.accounts.get(request.account),
-        store.accounts.quotas(null, [request.account]),
+        store.accounts.quota(request.account),
       ]);
-      return ok({ ...accountOf(row), ordersThisMonth: quotas.get(request.account)?.used ?? 0 });
+      return ok({ ...accountOf(row), ordersThisMonth: quota.used });
     },
   }),
   route({

@@ -56,6 +56,8 @@ export interface SkuDoc {
   components: { sku: string; quantity: number }[];
   /** Where the SKU's stock comes from, if not from the account itself. */
   mirror: { partnership: string; supplier: string; supplierSku: string } | null;
+  /** See StockDoc. */
+  followers: number;
   createdAt: Date;
 }
 
@@ -68,6 +70,11 @@ export interface StockDoc extends StockLevels {
   /** Kept beside its parts so that a guard is one comparison. */
   available: number;
   mirrored: boolean;
+  /**
+   * How often a listing or a claim began to follow this stock. It is written so that a change of the stock and a new
+   * follower conflict: otherwise each could miss the other, and the follower would keep an old quantity.
+   */
+  followers: number;
 }
 
 /** `_id` is the change's unique key. */

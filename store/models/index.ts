@@ -54,7 +54,17 @@ const schemas = {
     ],
   ),
   skus: schema<D.SkuDoc>(
-    { _id: text, account: text, sku: text, name: text, kind: text, components: values, mirror: value, createdAt: time },
+    {
+      _id: text,
+      account: text,
+      sku: text,
+      name: text,
+      kind: text,
+      components: values,
+      mirror: value,
+      followers: whole,
+      createdAt: time,
+    },
     [{ account: 1, sku: 1 }],
     // Which combinations a component's change touches.
     [{ account: 1, 'components.sku': 1 }],
@@ -71,6 +81,7 @@ const schemas = {
       inTransit: whole,
       available: whole,
       mirrored: flag,
+      followers: whole,
     },
     [{ account: 1, sku: 1, warehouse: 1 }],
   ),

@@ -50,23 +50,20 @@ export function createAccountRepository(db: Database) {
     return { row, key: `tl.${id}.${secret}` };
   }
 
-  /** Orders used this month and the limit, of each of the accounts. */
-  async function quotas(session: ClientSession | null, accounts: readonly string[]): Promise<Map<string, Quota>> {
+  /** The accounts' limits per month. */
+  async function quotaLimits(accounts: readonly string[]): Promise<Map<string, number | null>> {
+    const rows = await models.accounts.find({ _id: { $in: [...accounts] } }, { orderQuota: 1 }).lean();
+    return new Map(rows.map(({ _id, orderQuota }) => [_id, orderQuota]));
+  }
+
+  /** Orders the accounts used this month. */
+  async function quotaUsed(session: ClientSession | null, accounts: readonly string[]): Promise<Map<string, number>> {
     const month = quotaMonth(now());
-    const owners = await models.accounts
-      .find({ _id: { $in: [...accounts] } }, { orderQuota: 1 })
-      .session(session)
-      .lean();
     const rows = await models.quotas
       .find({ _id: { $in: accounts.map((account) => `${account}:${month}`) } })
       .session(session)
       .lean();
-    return new Map(
-      owners.map(({ _id, orderQuota }) => [
-        _id,
-        { used: rows.find(({ account }) => account === _id)?.used ?? 0, limit: orderQuota },
-      ]),
-    );
+    return new Map(rows.map(({ account, used }) => [account, used]));
   }
 
   return {
@@ -136,17 +133,27 @@ export function createAccountRepository(db: Database) {
       };
     },
 
-    async quota(session: ClientSession | null, account: string): Promise<Quota> {
-      return found((await quotas(session, [account])).get(account), 'account');
-    },
-    quotas,
+    quotaLimits,
+    quotaUsed,
 
-    /** Takes one order from the month's quota, in the caller's transaction. */
-    async takeQuota(session: ClientSession, account: string): Promise<void> {
-      await models.quotas.collection.updateOne(
-        { _id: `${account}:${quotaMonth(now())}` } as never,
-        { $inc: { used: 1 }, $setOnInsert: { account } },
-        { upsert: true, session },
+    /** Orders used this month and the limit. */
+    async quota(account: string): Promise<Quota> {
+      const [limits, used] = await Promise.all([quotaLimits([account]), quotaUsed(null, [account])]);
+      return { used: used.get(account) ?? 0, limit: limits.get(account) ?? null };
+    },
+
+    /** Takes one order from the month's quota of each, in the caller's transaction. */
+    async takeQuota(session: ClientSession, accounts: readonly string[]): Promise<void> {
+      const month = quotaMonth(now());
+      await models.quotas.collection.bulkWrite(
+        [...accounts].sort().map((account) => ({
+          updateOne: {
+            filter: { _id: `${account}:${month}` },
+            update: { $inc: { used: 1 }, $setOnInsert: { account } },
+            upsert: true,
+          },
+        })) as never,
+        { session, ordered: true },
       );
     },
   };

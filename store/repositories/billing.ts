@@ -26,16 +26,10 @@ export function createBillingRepository(db: Database) {
   const { models, now } = db;
 
   /**
-   * Books once. Only an `order_push` is refused for funds. @returns the record, an old one where it was booked before.
-   * 409 `transaction_id_reused` where that was with another amount.
+   * Books; only an `order_push` is refused for funds. The id is unique: a repeat its caller does not answer breaks on the
+   * index and changes nothing.
    */
   async function book(session: ClientSession, booking: Booking): Promise<RecordDoc> {
-    const old = await models.records.findById(booking.id).session(session).lean();
-    if (old) {
-      if (old.amount !== booking.amount || old.partnership !== booking.partnership)
-        throw new HubError('transaction_id_reused', `${booking.id} was booked with another amount`);
-      return old;
-    }
     const funds =
       booking.type === 'order_push'
         ? { $expr: { $gte: [{ $add: ['$balance', booking.amount, '$creditLimit'] }, 0] } }
@@ -80,20 +74,30 @@ export function createBillingRepository(db: Database) {
       return found(await models.billingAccounts.findById(partnership).session(session).lean(), 'billing account');
     },
 
-    /** A booking the supplier makes by hand. The same id again answers with the first record. */
+    /**
+     * A booking the supplier makes by hand. The same id again answers with the first record; with another amount it is
+     * 409 `transaction_id_reused`.
+     */
     async bookByHand(
       supplier: string,
       booking: Omit<Booking, 'currency' | 'amount'> & { amount: Money },
     ): Promise<RecordDoc> {
       const { amount, ...rest } = booking;
       found(await models.billingAccounts.findOne({ _id: booking.partnership, supplier }).lean(), 'billing account');
+      const booked = async (session: ClientSession | null): Promise<RecordDoc | null> => {
+        const old = await models.records.findById(booking.id).session(session).lean();
+        if (old && (old.amount !== amount.amount || old.partnership !== booking.partnership))
+          throw new HubError('transaction_id_reused', `${booking.id} was booked with another amount`);
+        return old;
+      };
       try {
         return await db.transact(
-          (session) => book(session, { ...rest, amount: amount.amount, currency: amount.currency }),
+          async (session) =>
+            (await booked(session)) ?? book(session, { ...rest, amount: amount.amount, currency: amount.currency }),
           `billing/${booking.partnership}`,
         );
       } catch (error) {
-        if (isDuplicateKey(error)) return found(await models.records.findById(booking.id).lean(), 'record');
+        if (isDuplicateKey(error)) return found(await booked(null), 'record');
         throw error;
       }
     },

@@ -64,6 +64,7 @@ export function createCatalogueRepository({ models, now }: Database) {
         kind: codes.length > 0 ? 'combination' : 'single',
         components: input.components,
         mirror: null,
+        followers: 0,
         createdAt: now(),
       };
       try {

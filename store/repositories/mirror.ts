@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongoose';
 import { newId } from '../../domain/ids';
 import { mirrorLaneId } from '../../domain/process-ids';
-import type { Database } from '../database';
+import { type Database, found } from '../database';
 import type { DueDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { changeMirrored } from './mirrored-stock';
@@ -116,12 +116,17 @@ export function createMirrorRepository(db: Database) {
     /** One pass over what is due in a partnership's mirror lane. Safe to repeat. */
     async pass(partnership: string): Promise<MirrorPass> {
       const lane = mirrorLaneId(partnership);
+      const terms = found(await models.partnerships.findById(partnership, { supplier: 1 }).lean(), 'partnership');
       const lanes = new Set<string>();
       let done = 0;
       for (let round = 0; round < 25; round += 1) {
         const batch = await dues.next(lane, BATCH, false);
         if (batch.length === 0) return { done, more: false, lanes: [...lanes] };
-        const result = await db.transact((session) => mirror(session, partnership, batch), lane);
+        const result = await db.transact(
+          (session) => mirror(session, partnership, batch),
+          // It writes what the pushes to this supplier write: in one process they take turns.
+          `stock/${terms.supplier}`,
+        );
         await pushes.record(result.entries);
         for (const name of result.lanes) lanes.add(name);
         done += batch.length;

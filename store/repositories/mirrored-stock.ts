@@ -44,7 +44,10 @@ export async function changeMirrored(
   // Read and written in one snapshot transaction: a change in between makes it conflict and run again.
   await models.stock.collection.updateOne(
     { _id } as never,
-    { $set: { account: input.account, warehouse: input.warehouse, sku: input.sku, mirrored: true, ...levels } },
+    {
+      $set: { account: input.account, warehouse: input.warehouse, sku: input.sku, mirrored: true, ...levels },
+      $setOnInsert: { followers: 0 },
+    },
     { upsert: true, session },
   );
   await models.stockJournal.collection.insertOne(

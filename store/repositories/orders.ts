@@ -5,7 +5,7 @@ import { type Blocker, findBlockers, mask, type PackageStatus, supplierArrangesC
 import { type Charge, computeCharge, noFees } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
-import type { OrderDoc, PackageDoc, SupplyOrderDoc } from '../models/documents';
+import type { ClaimDoc, OrderDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
 import { createAccountRepository } from './accounts';
 import { createBillingRepository } from './billing';
 import { changeMirrored } from './mirrored-stock';
@@ -13,7 +13,7 @@ import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
 import { createOrderIntake, recipientContext } from './order-intake';
 import { rateOf } from './products';
-import { createStockRepository } from './stock';
+import { createStockRepository, stockId } from './stock';
 
 export interface Recipient {
   readonly name: string;
@@ -55,6 +55,15 @@ export interface PushFailure {
   readonly detail: string;
 }
 
+interface PushTerms {
+  readonly partnership: PartnershipDoc;
+  readonly supplier: SupplierDoc;
+  readonly claims: readonly ClaimDoc[];
+  readonly limits: ReadonlyMap<string, number | null>;
+  /** The order's, sealed. */
+  readonly recipient: string | null;
+}
+
 const OWN_GOODS = 'The package holds the account’s own goods; there is nobody to push it to';
 
 export const supplyOrderIdOf = (pkg: string, attempt: number) => `${pkg.replace(/^pkg/, 'sord')}-${attempt}`;
@@ -77,43 +86,54 @@ export function createOrderRepository(db: Database) {
     return needed;
   }
 
-  /** Everything the decision rests on, read in one snapshot; and the decision. */
+  /** What the parties agreed on. It may be read before the transaction: nothing a push is guarded by stands in it. */
+  async function termsOf(pkg: PackageDoc): Promise<PushTerms> {
+    if (pkg.supplier === null || pkg.partnership === null) throw new HubError('not_pushable', OWN_GOODS);
+    const supplierSkus = pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []);
+    const [partnership, supplier, claims, limits, order] = await Promise.all([
+      models.partnerships.findById(pkg.partnership).lean(),
+      models.suppliers.findById(pkg.supplier).lean(),
+      models.claims.find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } }).lean(),
+      accounts.quotaLimits([pkg.supplier, pkg.account]),
+      models.orders.findById(pkg.order, { recipient: 1 }).lean(),
+    ]);
+    return {
+      partnership: found(partnership, 'partnership'),
+      supplier: found(supplier, 'set-up'),
+      claims,
+      limits,
+      recipient: order?.recipient ?? null,
+    };
+  }
+
+  /** Stock, funds and quota as they are now (in the caller's snapshot), and every blocker that holds. */
   async function judge(
     session: ClientSession | null,
     pkg: PackageDoc,
-  ): Promise<{ blockers: Blocker[]; charge: Charge | null; isFirst: boolean }> {
-    const partnership = await models.partnerships.findById(pkg.partnership).session(session).lean();
-    const supplier = await models.suppliers.findById(pkg.supplier).session(session).lean();
-    if (!partnership || !supplier || pkg.supplier === null || pkg.partnership === null)
-      throw new HubError('not_pushable', OWN_GOODS);
+    { partnership, supplier, claims, limits }: PushTerms,
+  ): Promise<{ blockers: Blocker[]; charge: Charge | null }> {
     const supplierSkus = [...new Set(pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []))];
-    const claims = await models.claims
-      .find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } })
-      .session(session)
-      .lean();
     const levels = await models.stock
-      .find({ _id: { $in: supplierSkus.map((sku) => `${pkg.supplierWarehouse}/${sku}`) } })
+      .find({ _id: { $in: supplierSkus.map((sku) => stockId(pkg.supplierWarehouse ?? '', sku)) } })
       .session(session)
       .lean();
-    const account = await billing.account(session, pkg.partnership);
-    const quotas = await accounts.quotas(session, [pkg.supplier, pkg.account]);
-    const quota = {
-      supplier: found(quotas.get(pkg.supplier), 'account'),
-      distributor: found(quotas.get(pkg.account), 'account'),
-    };
+    const account = await billing.account(session, partnership._id);
+    const used = await accounts.quotaUsed(session, [partnership.supplier, partnership.distributor]);
+    const quotaOf = (id: string) => ({ used: used.get(id) ?? 0, limit: limits.get(id) ?? null });
     const rate = pkg.currency === null ? null : rateOf(supplier, pkg.currency);
     const priced = pkg.lines.every(({ price }) => price !== null);
+    const { currency } = pkg;
     const charge =
-      priced && rate && pkg.currency !== null && supplier.baseCurrency !== null
+      priced && rate && currency !== null && supplier.baseCurrency !== null
         ? computeCharge({
             lines: pkg.lines.map(({ sku, quantity, price }) => ({
               sku,
               quantity,
-              price: { amount: price ?? 0, currency: pkg.currency as never },
+              price: { amount: price ?? 0, currency },
             })),
             fees: supplier.fees ?? noFees(supplier.baseCurrency),
             rate,
-            settlementCurrency: pkg.currency,
+            settlementCurrency: currency,
             shipping: pkg.shipping,
             platform: pkg.platform,
           })
@@ -134,10 +154,10 @@ export function createOrderRepository(db: Database) {
         };
       }),
       availableOf: (sku) => levels.find((row) => row.sku === sku)?.available ?? 0,
-      quota,
+      quota: { supplier: quotaOf(partnership.supplier), distributor: quotaOf(partnership.distributor) },
       funds: { balance: account.balance, creditLimit: account.creditLimit, charge: charge?.total.amount ?? null },
     });
-    return { blockers, charge, isFirst: !supplier.pushed };
+    return { blockers, charge };
   }
 
   async function refuse(session: ClientSession, pkg: PackageDoc, blockers: readonly Blocker[]): Promise<void> {
@@ -160,28 +180,28 @@ export function createOrderRepository(db: Database) {
   }
 
   /** What the supplier gets of the recipient: readable exactly when the supplier arranges the carrier. */
-  async function recipientForSupplier(
-    session: ClientSession,
+  function recipientForSupplier(
     pkg: PackageDoc,
+    sealed: string | null,
+    supplier: string,
     supplyOrder: string,
-  ): Promise<string | null> {
-    const order = await models.orders.findById(pkg.order, { recipient: 1 }).session(session).lean();
-    if (!order?.recipient || pkg.supplier === null) return null;
-    const recipient = JSON.parse(cipher.open(order.recipient, recipientContext(pkg.account, pkg.order))) as Recipient;
+  ): string | null {
+    if (sealed === null) return null;
+    const recipient = JSON.parse(cipher.open(sealed, recipientContext(pkg.account, pkg.order))) as Recipient;
     const shown: Recipient = supplierArrangesCarrier(pkg.shipping, pkg.platform)
       ? recipient
       : { name: mask(recipient.name), phone: mask(recipient.phone), address: mask(recipient.address) };
-    return cipher.seal(JSON.stringify(shown), supplyRecipientContext(pkg.supplier, supplyOrder));
+    return cipher.seal(JSON.stringify(shown), supplyRecipientContext(supplier, supplyOrder));
   }
 
   /** The one transaction: quota, stock, funds, supply order, package, operation and due marks, or nothing. */
-  async function pushOnce(session: ClientSession, id: string, attempt: number): Promise<PushOutcome> {
+  async function pushOnce(session: ClientSession, id: string, attempt: number, terms: PushTerms): Promise<PushOutcome> {
     const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
     if (pkg.supplyOrder !== null) return { outcome: 'pushed', supplyOrder: pkg.supplyOrder, lanes: [] };
     if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked))
       return { outcome: 'superseded', status: pkg.status };
     const workflowId = orderPushId(id, attempt);
-    const { blockers, charge, isFirst } = await judge(session, pkg);
+    const { blockers, charge } = await judge(session, pkg, terms);
     if (blockers.length > 0 || charge === null) {
       await refuse(session, pkg, blockers);
       await operations.end(session, workflowId, 'failed', {
@@ -223,8 +243,7 @@ export function createOrderRepository(db: Database) {
       document: supplyOrderIdOf(id, attempt),
       lines: charge.lines,
     });
-    await accounts.takeQuota(session, supplier);
-    await accounts.takeQuota(session, pkg.account);
+    await accounts.takeQuota(session, [supplier, pkg.account]);
     for (const [sku, { quantity }] of needed)
       await changeMirrored(db, session, {
         account: pkg.account,
@@ -257,7 +276,7 @@ export function createOrderRepository(db: Database) {
       })),
       currency,
       charge,
-      recipient: await recipientForSupplier(session, pkg, supplyOrderIdOf(id, attempt)),
+      recipient: recipientForSupplier(pkg, terms.recipient, supplier, supplyOrderIdOf(id, attempt)),
       pushedAt: now(),
     };
     await models.supplyOrders.collection.insertOne(supplyOrder as never, { session });
@@ -279,7 +298,8 @@ export function createOrderRepository(db: Database) {
       { session },
     );
     // From now on the base currency is fixed.
-    if (isFirst) await models.suppliers.updateOne({ _id: supplier }, { $set: { pushed: true } }, { session });
+    if (!terms.supplier.pushed)
+      await models.suppliers.updateOne({ _id: supplier }, { $set: { pushed: true } }, { session });
     await operations.end(session, workflowId, 'done', { result: { supplyOrder: supplyOrder._id, package: id } });
     const lanes = await stock.markChanged(
       session,
@@ -297,8 +317,13 @@ export function createOrderRepository(db: Database) {
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
      * one `supplier` take turns in this process.
      */
-    push: (id: string, attempt: number, supplier?: string): Promise<PushOutcome> =>
-      db.transact((session) => pushOnce(session, id, attempt), supplier && `stock/${supplier}`),
+    async push(id: string, attempt: number, supplier?: string): Promise<PushOutcome> {
+      const terms = await termsOf(found(await models.packages.findById(id).lean(), 'package'));
+      return db.transact(
+        (session) => pushOnce(session, id, attempt, terms),
+        supplier === undefined ? undefined : `stock/${supplier}`,
+      );
+    },
 
     /** All blockers that hold now, per package of the order, and the charge. Changes nothing. */
     async pushCheck(
@@ -308,7 +333,7 @@ export function createOrderRepository(db: Database) {
       const { packages } = await this.get(account, order);
       const checks = [];
       for (const pkg of packages)
-        if (pkg.partnership !== null) checks.push({ package: pkg, ...(await judge(null, pkg)) });
+        if (pkg.partnership !== null) checks.push({ package: pkg, ...(await judge(null, pkg, await termsOf(pkg))) });
       return checks;
     },
 
@@ -317,18 +342,18 @@ export function createOrderRepository(db: Database) {
      * the workflow (the sweep does where it can't). A pushed, running or parked one answers with what there is; a blocked
      * one becomes `push_failed` with all blockers.
      */
-    beginPush(account: string, id: string): Promise<PushStart> {
+    async beginPush(account: string, id: string): Promise<PushStart> {
+      const terms = await termsOf(await packageOf(account, id));
       return db.transact(async (session): Promise<PushStart> => {
         const pkg = await packageOf(account, id, session);
-        if (pkg.supplier === null) throw new HubError('not_pushable', OWN_GOODS);
-        const { supplier } = pkg;
+        const supplier = terms.supplier._id;
         const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id, supplier };
         if (pkg.supplyOrder !== null) return { kind: 'pushed', ...there, supplyOrder: pkg.supplyOrder };
         if (pkg.parked) return { kind: 'parked', ...there };
         if (pkg.status === 'pushing') return { kind: 'running', ...there };
         if (pkg.status !== 'new' && pkg.status !== 'push_failed')
           throw new HubError('not_pushable', `The package is ${pkg.status}`, { members: { status: pkg.status } });
-        const { blockers } = await judge(session, pkg);
+        const { blockers } = await judge(session, pkg, terms);
         if (blockers.length > 0) {
           await refuse(session, pkg, blockers);
           return { kind: 'blocked', package: id, blockers };

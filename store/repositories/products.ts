@@ -319,6 +319,7 @@ export function createProductRepository(db: Database) {
                 kind: 'single',
                 components: [],
                 mirror: source,
+                followers: 0,
                 createdAt: now(),
               },
             ],
@@ -355,6 +356,7 @@ export function createProductRepository(db: Database) {
               inTransit: 0,
               available: 0,
               mirrored: true,
+              followers: 0,
             })),
             { session },
           );
@@ -366,6 +368,7 @@ export function createProductRepository(db: Database) {
             why: null,
             key: `${claimId}/claimed/${newId('command')}`,
           });
+          await stock.follow(session, row.supplier, [input.sku]);
           // Its own mirror fills the new stock rows; the supplier's other listeners need not hear.
           const subjects = await stock.subjectsOf(session, row.supplier, [input.sku]);
           const own = subjects.filter(({ account, subject }) => account === distributor && subject === input.sku);

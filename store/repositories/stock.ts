@@ -156,6 +156,7 @@ export function createStockRepository(db: Database) {
         inTransit: 0,
         available: sets,
         mirrored: rows.some(({ mirrored }) => mirrored),
+        followers: 0,
       } satisfies StockDoc;
     });
   }
@@ -193,7 +194,7 @@ export function createStockRepository(db: Database) {
     const _id = stockId(warehouse, sku);
     const done = await models.stockJournal.findById(input.key).session(session).lean();
     if (done) return { levels: { ...done.after, available: available(done.after) }, lanes: [] };
-    await models.stock.collection.updateOne(
+    const { upsertedCount } = await models.stock.collection.updateOne(
       { _id } as never,
       {
         $setOnInsert: {
@@ -206,10 +207,13 @@ export function createStockRepository(db: Database) {
           inTransit: 0,
           available: 0,
           mirrored: false,
+          followers: 0,
         },
       },
       { upsert: true, session },
     );
+    // The first stock of this SKU here: who begins to follow the SKU meanwhile finds no row to conflict with but the SKU's.
+    if (upsertedCount > 0) await models.skus.updateOne({ account, sku }, { $inc: { followers: 1 } }, { session });
     const row = found(await models.stock.findById(_id).session(session).lean(), 'stock');
     const before = levelsOf(row);
     const decision = adjust(before, input.kind, input.quantity);
@@ -245,6 +249,19 @@ export function createStockRepository(db: Database) {
     markChanged,
     subjectsOf,
     levelsIn,
+
+    /** A listing or a claim begins to follow these SKUs: in its transaction, so that it conflicts with their changes. */
+    async follow(session: ClientSession, account: string, skus: readonly string[]): Promise<void> {
+      const sets = await models.skus
+        .find({ account, sku: { $in: [...skus] }, kind: 'combination' }, { components: 1 })
+        .session(session)
+        .lean();
+      const followed = [...new Set([...skus, ...sets.flatMap(({ components }) => components.map(({ sku }) => sku))])];
+      const step = { $inc: { followers: 1 } };
+      await models.skus.updateMany({ account, sku: { $in: followed } }, step, { session });
+      await models.stock.updateMany({ account, sku: { $in: followed } }, step, { session });
+    },
+
     /** Marks just these as due. @returns lanes to wake */
     markSubjects: (session: ClientSession, subjects: readonly DueSubject[], cause: string) =>
       dues.mark(session, subjects, { cause }),

@@ -8,6 +8,7 @@ import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPa
 import type { ListingDoc, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { createNotificationRepository } from './notifications';
+import { createStockRepository } from './stock';
 
 const STATE_MINUTES = 10;
 const stateHash = (state: string) => createHash('sha256').update(state).digest('hex');
@@ -40,6 +41,7 @@ export type StoreRepository = ReturnType<typeof createStoreRepository>;
 export function createStoreRepository(db: Database) {
   const { models, now, cipher } = db;
   const dues = createDueRepository(db);
+  const stock = createStockRepository(db);
   const notifications = createNotificationRepository(db);
   const context = (store: Pick<StoreDoc, '_id' | 'account'>) => `${store.account}/store/${store._id}/tokens`;
 
@@ -50,6 +52,10 @@ export function createStoreRepository(db: Database) {
       rows.map(({ _id, store, account, item }) => ({ lane: storeLaneId(store), account, subject: _id, item })),
       { cause },
     );
+
+  /** Connected listings follow their SKUs' stock. */
+  const follow = (session: ClientSession, account: string, rows: readonly ListingDoc[]) =>
+    stock.follow(session, account, [...new Set(rows.flatMap(({ sku }) => sku ?? []))]);
 
   return {
     listingId,
@@ -306,6 +312,7 @@ export function createStoreRepository(db: Database) {
           { session, ordered: false },
         );
         const fresh = rows.filter(({ _id, sku }) => sku !== null && before.get(_id)?.sku !== sku);
+        await follow(session, row.account, fresh);
         const lanes = await markListings(session, fresh, 'listing connected');
         return { connected: fresh.length, lanes };
       });
@@ -367,6 +374,7 @@ export function createStoreRepository(db: Database) {
               'listing',
             ),
           );
+        await follow(session, account, after);
         return { listings: after, lanes: await markListings(session, after, 'listing connected') };
       });
     },
