@@ -1,0 +1,105 @@
+/** Orders of a platform: told often, told late, told in the wrong order. */
+import { processId } from '../../domain/process-ids';
+import { eventually, type Hub, startHub } from '../support/hub';
+import { type ConnectedStore, makeStore, makeSupplier, type Supplier } from '../support/scenario';
+
+let hub: Hub;
+let supplier: Supplier;
+let shopee: ConnectedStore;
+beforeAll(async () => {
+  hub = await startHub({ platformTimeoutMs: 2_000 });
+  supplier = await makeSupplier(hub, { onHand: 100 });
+  shopee = await makeStore(hub, supplier.id, 'shopee', supplier.skus);
+});
+afterAll(() => hub.stop());
+
+async function anOrder(state: 'unpaid' | 'ready_to_ship' = 'ready_to_ship', quantity = 3) {
+  const { items } = await hub.control.shop('shopee', shopee.shopId);
+  const line = { itemId: items[0]?.itemId ?? '', modelId: items[0]?.models[0]?.modelId ?? '', quantity };
+  return (await hub.control.createOrder('shopee', { shopId: shopee.shopId, lines: [line], state })).orderNumber;
+}
+const ordersOf = async (platformOrder: string) =>
+  (await hub.store.orders.list(supplier.id, {}, { limit: 100, after: null })).items.filter(
+    ({ order }) => order.platformOrder === platformOrder,
+  );
+const stateOf = (platformOrder: string, state: string) =>
+  eventually(async () => {
+    const found = await ordersOf(platformOrder);
+    expect(found.map(({ order }) => order.state)).toEqual([state]);
+    return found[0];
+  });
+const allocated = async () => (await hub.store.stock.levelsIn(supplier.id, 'TEE-1'))[0]?.allocated;
+const intakeEnds = (platformOrder: string) =>
+  hub.client.workflow.getHandle(processId('order-intake', { store: shopee.id, platformOrder })).result();
+
+test('one push told ten times at once makes one order and allocates once', async () => {
+  const before = (await allocated()) ?? 0;
+  const platformOrder = await anOrder();
+  for (let turn = 0; turn < 10; turn += 1) hub.processes.takeInOrder(shopee.id, platformOrder);
+  await stateOf(platformOrder, 'ready_to_ship');
+  await hub.processes.flush();
+  await intakeEnds(platformOrder);
+  expect(await ordersOf(platformOrder)).toHaveLength(1);
+  expect(await allocated()).toBe(before + 3);
+});
+
+test('told late and in any order, ends in the platform’s newest state', async () => {
+  const before = (await allocated()) ?? 0;
+  const platformOrder = await anOrder('unpaid');
+  hub.processes.takeInOrder(shopee.id, platformOrder);
+  await stateOf(platformOrder, 'unpaid');
+  expect(await allocated()).toBe(before);
+  await hub.control.advanceOrder('shopee', platformOrder, { state: 'ready_to_ship' });
+  await hub.control.advanceOrder('shopee', platformOrder, { state: 'shipped' });
+  for (let turn = 0; turn < 3; turn += 1) hub.processes.takeInOrder(shopee.id, platformOrder);
+  const order = await stateOf(platformOrder, 'shipped');
+  // A state that was read before the newest comes last.
+  const { order: row } = order ?? {};
+  if (!row) throw new Error('no order');
+  const late = await hub.store.orders.takeIn({
+    account: supplier.id,
+    store: shopee.id,
+    platform: 'shopee',
+    storeName: row.storeName,
+    platformOrder,
+    state: 'ready_to_ship',
+    platformState: 'READY_TO_SHIP',
+    version: row.version - 1,
+    placedAt: row.placedAt.getTime(),
+    currency: row.currency,
+    shipping: row.shipping,
+    recipient: null,
+    lines: [],
+  });
+  expect(late).toMatchObject({ outcome: 'unchanged', order: row._id });
+  expect(await ordersOf(platformOrder)).toMatchObject([{ order: { state: 'shipped', lines: [{ quantity: 3 }] } }]);
+});
+
+test('cancelled by the buyer before it was pushed, gives its stock back', async () => {
+  const before = (await allocated()) ?? 0;
+  const platformOrder = await anOrder();
+  hub.processes.takeInOrder(shopee.id, platformOrder);
+  await stateOf(platformOrder, 'ready_to_ship');
+  expect(await allocated()).toBe(before + 3);
+  await hub.control.advanceOrder('shopee', platformOrder, { state: 'cancelled' });
+  hub.processes.takeInOrder(shopee.id, platformOrder);
+  await stateOf(platformOrder, 'cancelled');
+  expect(await allocated()).toBe(before);
+});
+
+test('an order that the platform does not know is kept as refused, and nothing waits for it', async () => {
+  await hub.store.inbox.put({
+    platform: 'shopee',
+    shopId: shopee.shopId,
+    platformOrder: 'NOSUCHORDER',
+    dedupeKey: 'no-such-order',
+    body: '{}',
+    store: { id: shopee.id, account: supplier.id },
+  });
+  await hub.processes.takeInOrderNow(shopee.id, 'NOSUCHORDER');
+  await intakeEnds('NOSUCHORDER');
+  expect(await hub.store.inbox.waiting(shopee.id, 'NOSUCHORDER')).toEqual([]);
+  expect(await hub.store.database.models.inbox.findById('shopee:no-such-order').lean()).toMatchObject({
+    status: 'refused',
+  });
+});

@@ -1,0 +1,206 @@
+/** What is open and has no running workflow gets one again: after a termination by hand, a lost wake-up, a Temporal that was away. */
+import { newId } from '../../domain/ids';
+import { orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import type { Store } from '../../store';
+import { taskQueueOf } from '../../workflows/ids';
+import { eventually, type Hub, startHub } from '../support/hub';
+import {
+  type ConnectedStore,
+  type Distributor,
+  makeDistributor,
+  makeOrder,
+  makeRule,
+  makeStore,
+  makeSupplier,
+  push,
+  pushEnd,
+  type Supplier,
+  shownQuantity,
+} from '../support/scenario';
+
+let hub: Hub;
+let supplier: Supplier;
+let distributor: Distributor;
+let shopee: ConnectedStore;
+/** While true, the push transaction fails as if the database were away. */
+let isBroken = false;
+
+const breakable = (store: Store): Store => ({
+  ...store,
+  orders: {
+    ...store.orders,
+    async push(...input) {
+      if (isBroken) throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
+      return store.orders.push(...input);
+    },
+  },
+});
+
+beforeAll(async () => {
+  hub = await startHub({
+    sweepGraceMs: 1,
+    platformTimeoutMs: 1_000,
+    wrapStore: breakable,
+    lanes: { attempts: 2 },
+    orderPush: { attempts: 1 },
+  });
+  supplier = await makeSupplier(hub, { skus: ['TEE-1'], onHand: 100 });
+  distributor = await makeDistributor(hub, supplier);
+  shopee = await makeStore(hub, supplier.id, 'shopee', supplier.skus);
+  await makeRule(hub, supplier.id, [supplier.warehouse], [shopee.id]);
+  await count(90);
+  await shows(90);
+});
+afterAll(() => hub.stop());
+beforeEach(async () => {
+  isBroken = false;
+  await hub.control.clearFaults('shopee');
+});
+
+const sweep = () =>
+  hub.client.workflow.execute('sweep', {
+    workflowId: newId('job'),
+    taskQueue: taskQueueOf(hub.queuePrefix),
+    args: [],
+  });
+const shows = (quantity: number) =>
+  eventually(async () => expect(await shownQuantity(hub, shopee, 'TEE-1')).toBe(quantity));
+/** Counts so much that this quantity is available. */
+async function count(quantity: number, options: { wake?: boolean } = {}): Promise<void> {
+  const [level] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
+  const { lanes } = await hub.store.stock.adjust({
+    account: supplier.id,
+    warehouse: supplier.warehouse,
+    sku: 'TEE-1',
+    kind: 'count',
+    quantity: quantity + (level?.allocated ?? 0),
+    reason: '',
+    document: 'd',
+    key: newId('command'),
+  });
+  if (options.wake ?? true) hub.processes.wakeLanes(lanes);
+}
+const statusOf = async (workflowId: string) => {
+  const { status, searchAttributes } = await hub.client.workflow.getHandle(workflowId).describe();
+  return [status.name, searchAttributes?.HubStatus?.[0]];
+};
+const terminate = (workflowId: string) => hub.client.workflow.getHandle(workflowId).terminate('by hand');
+const aPackage = () => makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 1 }]);
+
+describe('the sweep', () => {
+  test('takes up a parked push whose workflow was terminated, and it goes through', async () => {
+    isBroken = true;
+    const pkg = await aPackage();
+    await push(hub, distributor.id, pkg);
+    await eventually(async () => expect(await statusOf(orderPushId(pkg, 1))).toEqual(['RUNNING', 'parked']));
+    expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({
+      status: 'push_failed',
+      parked: true,
+      failure: { retryable: true, detail: expect.stringContaining('MongoDB') },
+    });
+    // Pushed again, it is still the same attempt.
+    expect(await push(hub, distributor.id, pkg)).toMatchObject({ kind: 'parked', attempt: 1 });
+    await terminate(orderPushId(pkg, 1));
+    isBroken = false;
+    await sweep();
+    await eventually(async () =>
+      expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({ status: 'pushed', parked: false }),
+    );
+  });
+
+  test('leaves a parked push that runs alone', async () => {
+    isBroken = true;
+    const pkg = await aPackage();
+    await push(hub, distributor.id, pkg);
+    await eventually(async () => expect(await statusOf(orderPushId(pkg, 1))).toEqual(['RUNNING', 'parked']));
+    const { runId } = await hub.client.workflow.getHandle(orderPushId(pkg, 1)).describe();
+    await sweep();
+    expect((await hub.client.workflow.getHandle(orderPushId(pkg, 1)).describe()).runId).toBe(runId);
+    await hub.processes.decide(orderPushId(pkg, 1), 'abandon', 'operator');
+    await eventually(async () =>
+      expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({
+        status: 'push_failed',
+        parked: false,
+        failure: { code: 'abandoned' },
+      }),
+    );
+    await sweep();
+    expect((await statusOf(orderPushId(pkg, 1)))[0]).toBe('COMPLETED');
+    // It can be pushed again: a new attempt.
+    isBroken = false;
+    expect(await push(hub, distributor.id, pkg)).toMatchObject({ kind: 'started', attempt: 2 });
+    expect(await pushEnd(hub, distributor.id, pkg)).toMatchObject({
+      status: 'pushed',
+      supplyOrder: expect.stringMatching(/-2$/),
+    });
+  });
+
+  test('starts a push that was begun and whose start never reached Temporal', async () => {
+    const pkg = await aPackage();
+    expect(await hub.store.orders.beginPush(distributor.id, pkg)).toMatchObject({ kind: 'started' });
+    await sweep();
+    expect(await pushEnd(hub, distributor.id, pkg)).toMatchObject({ status: 'pushed' });
+  });
+
+  test('takes up a lane that was terminated while it was parked', async () => {
+    await hub.control.addFault('shopee', { kind: 'error500', shopId: shopee.shopId, pathContains: 'update_stock' });
+    await count(70);
+    const lane = storeLaneId(shopee.id);
+    await eventually(async () => expect(await statusOf(lane)).toEqual(['RUNNING', 'parked']));
+    await terminate(lane);
+    await hub.control.clearFaults('shopee');
+    expect(await shownQuantity(hub, shopee, 'TEE-1')).not.toBe(70);
+    await sweep();
+    await shows(70);
+    await eventually(async () =>
+      expect(
+        (await hub.store.operations.list(supplier.id, { status: 'parked' }, { limit: 10, after: null })).items,
+      ).toEqual([]),
+    );
+  });
+
+  test('sends what is due although nobody woke its lane, also through the mirror', async () => {
+    const theirs = await makeStore(hub, distributor.id, 'lazada', ['TEE-1'], { withRule: [distributor.warehouse] });
+    await count(60, { wake: false });
+    await sweep();
+    await shows(60);
+    await eventually(async () => expect(await shownQuantity(hub, theirs, 'TEE-1')).toBe(60));
+  });
+
+  test('takes up an intake that was terminated, and an event stored while Temporal was away', async () => {
+    const { items } = await hub.control.shop('shopee', shopee.shopId);
+    const line = { itemId: items[0]?.itemId ?? '', modelId: items[0]?.models[0]?.modelId ?? '', quantity: 1 };
+    const [first, second] = await Promise.all(
+      [1, 2].map(async () => {
+        const { orderNumber } = await hub.control.createOrder('shopee', { shopId: shopee.shopId, lines: [line] });
+        await hub.store.inbox.put({
+          platform: 'shopee',
+          shopId: shopee.shopId,
+          platformOrder: orderNumber,
+          dedupeKey: orderNumber,
+          body: '{}',
+          store: { id: shopee.id, account: supplier.id },
+        });
+        return orderNumber;
+      }),
+    );
+    // The first one's intake hangs on the platform and is terminated; nobody started the second's.
+    await hub.control.addFault('shopee', { kind: 'error500', shopId: shopee.shopId, pathContains: 'order' });
+    await hub.processes.takeInOrderNow(shopee.id, first ?? '');
+    const intake = processId('order-intake', { store: shopee.id, platformOrder: first ?? '' });
+    await eventually(async () =>
+      expect(
+        (await hub.control.calls({ platform: 'shopee', shopId: shopee.shopId, pathContains: 'order' })).count,
+      ).toBeGreaterThan(0),
+    );
+    await terminate(intake);
+    await hub.control.clearFaults('shopee');
+    expect((await hub.store.orders.list(supplier.id, {}, { limit: 10, after: null })).items).toEqual([]);
+    await sweep();
+    await eventually(async () => {
+      const { items: orders } = await hub.store.orders.list(supplier.id, {}, { limit: 10, after: null });
+      expect(orders.map(({ order }) => order.platformOrder).sort()).toEqual([first, second].sort());
+    });
+    await eventually(async () => expect(await hub.store.inbox.waitingSince(new Date(), 10)).toEqual([]));
+  });
+});
