@@ -54,7 +54,9 @@ export interface Processes {
   }): Promise<{ status: string }>;
   startDownload(input: { account: string; store: string; job: string }): Promise<void>;
   /** Starts a download again whose workflow is gone. */
-  resumeDownload(workflowId: string): Promise<void>;
+  resumeDownload(account: string, workflowId: string): Promise<void>;
+  /** Whether a process runs now. */
+  isRunning(workflowId: string): Promise<boolean>;
   /** Retry or abandon what is parked. 409 `operation_not_parked`. */
   decide(workflowId: string, decision: 'retry' | 'abandon', by: string): Promise<void>;
   /** @returns true when the process ended or parked in time */
@@ -270,15 +272,19 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
     },
 
-    async resumeDownload(workflowId) {
-      const process = parseProcessId(workflowId);
-      const described = await reach(() => client.workflow.getHandle(workflowId).describe()).catch((error: unknown) => {
-        if (error instanceof WorkflowNotFoundError) return null;
+    async resumeDownload(account, workflowId) {
+      const { store = '', job = '' } = parseProcessId(workflowId)?.parts ?? {};
+      await startDownload({ account, store, job });
+    },
+
+    async isRunning(workflowId) {
+      try {
+        const { status } = await reach(() => client.workflow.getHandle(workflowId).describe());
+        return status.name === 'RUNNING';
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return false;
         throw error;
-      });
-      const account = described?.searchAttributes?.HubAccount?.[0];
-      if (described?.status.name === 'RUNNING' || process === null || typeof account !== 'string') return;
-      await startDownload({ account, store: process.parts.store ?? '', job: process.parts.job ?? '' });
+      }
     },
 
     async decide(workflowId, decision, by) {

@@ -3,11 +3,11 @@ import type { ClientSession } from 'mongoose';
 import { newId } from '../../domain/ids';
 import { mirrorLaneId } from '../../domain/process-ids';
 import { type Database, found } from '../database';
-import type { DueDoc } from '../models/documents';
+import type { ClaimDoc, DueDoc } from '../models/documents';
 import { createDueRepository } from './dues';
-import { changeMirrored } from './mirrored-stock';
+import { changeMirrored, type MirroredChange } from './mirrored-stock';
 import { createPushRepository, type RecordEntry } from './pushes';
-import { createStockRepository } from './stock';
+import { createStockRepository, stockId } from './stock';
 
 /** SKUs per transaction: short, so that it rarely meets a push of the same ones. */
 const BATCH = 20;
@@ -30,6 +30,7 @@ export function createMirrorRepository(db: Database) {
   /** Mirrors what is due: quantities, journal and the distributor's own due marks in one transaction. */
   async function mirror(session: ClientSession, partnership: string, batch: readonly DueDoc[]) {
     const skus = batch.map(({ subject }) => subject);
+    const dueOf = (claim: ClaimDoc) => batch.find(({ subject }) => subject === claim.supplierSku);
     const claims = await models.claims
       .find({ partnership, supplierSku: { $in: skus } })
       .session(session)
@@ -39,7 +40,7 @@ export function createMirrorRepository(db: Database) {
       .find({ kind: 'supplier', 'source.partnership': partnership })
       .session(session)
       .lean();
-    const sources = places.flatMap(({ source }) => skus.map((sku) => `${source?.warehouse}/${sku}`));
+    const sources = places.flatMap(({ source }) => skus.map((sku) => stockId(source?.warehouse ?? '', sku)));
     const levels = new Map(
       (
         await models.stock
@@ -48,55 +49,52 @@ export function createMirrorRepository(db: Database) {
           .lean()
       ).map((row) => [row._id, row]),
     );
-    const entries: RecordEntry[] = [];
-    const changed: string[] = [];
+    const changes: MirroredChange[] = [];
     for (const claim of claims) {
-      const due = batch.find(({ subject }) => subject === claim.supplierSku);
-      if (!due || !terms) continue;
-      const counts = terms.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
-      let total = 0;
-      let before = 0;
-      let moved = false;
-      for (const place of places) {
-        const given = counts && place.source !== null && terms.warehouses.includes(place.source.warehouse);
-        const quantity = given ? (levels.get(`${place.source?.warehouse}/${claim.supplierSku}`)?.available ?? 0) : 0;
-        total += quantity;
-        const old = await models.stock.findById(`${place._id}/${claim.sku}`, { onHand: 1 }).session(session).lean();
-        before += old?.onHand ?? 0;
-        const after = await changeMirrored(db, session, {
+      const counts = terms?.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
+      for (const { _id, source } of places) {
+        const given = counts && source !== null && terms.warehouses.includes(source.warehouse);
+        changes.push({
           account: claim.distributor,
-          warehouse: place._id,
+          warehouse: _id,
           sku: claim.sku,
           kind: 'mirror',
-          reason: due.cause,
+          reason: dueOf(claim)?.cause ?? '',
           document: claim._id,
-          key: `mirror/${place._id}/${claim.sku}/${newId('command')}`,
-          onHand: quantity,
+          key: `mirror/${_id}/${claim.sku}/${newId('command')}`,
+          onHand: given ? (levels.get(stockId(source.warehouse, claim.supplierSku))?.available ?? 0) : 0,
         });
-        moved ||= after !== null;
       }
-      if (moved) changed.push(claim.sku);
-      entries.push({
-        id: claim._id,
-        account: claim.supplier,
-        kind: 'distributor',
-        sku: claim.supplierSku,
-        store: null,
-        distributor: claim.distributor,
-        result: {
-          quantity: total,
-          before,
-          cause: due.cause,
-          rule: 'distribution',
-          revision: 1,
-          at: now(),
-          outcome: 'accepted',
-          error: null,
-          attempts: 1,
-          changes: due.changes,
-        },
-      });
     }
+    const results = await changeMirrored(db, session, changes);
+    const changed = changes.flatMap(({ sku }, index) => (results[index]?.changed ? [sku] : []));
+    const entries = claims.flatMap((claim): RecordEntry[] => {
+      const due = dueOf(claim);
+      const own = results.filter((_, index) => changes[index]?.sku === claim.sku);
+      if (!due) return [];
+      return [
+        {
+          id: claim._id,
+          account: claim.supplier,
+          kind: 'distributor',
+          sku: claim.supplierSku,
+          store: null,
+          distributor: claim.distributor,
+          result: {
+            quantity: own.reduce((sum, { after }) => sum + after.onHand, 0),
+            before: own.reduce((sum, { before }) => sum + before.onHand, 0),
+            cause: due.cause,
+            rule: 'distribution',
+            revision: 1,
+            at: now(),
+            outcome: 'accepted',
+            error: null,
+            attempts: 1,
+            changes: due.changes,
+          },
+        },
+      ];
+    });
     const distributor = claims[0]?.distributor;
     const lanes =
       distributor === undefined || changed.length === 0
@@ -104,7 +102,7 @@ export function createMirrorRepository(db: Database) {
         : await stock.markChanged(
             session,
             distributor,
-            changed,
+            [...new Set(changed)],
             batch[0]?.cause ?? 'mirror',
             batch.some(({ urgent }) => urgent),
           );

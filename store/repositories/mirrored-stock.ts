@@ -3,7 +3,7 @@
  * available = max(0, onHand − allocated). Contract: catalogue.md, Stock.
  */
 import type { ClientSession } from 'mongoose';
-import type { StockLevels } from '../../domain/stock';
+import { available, type StockLevels } from '../../domain/stock';
 import type { Database } from '../database';
 import type { StockDoc, StockJournalDoc } from '../models/documents';
 import { stockId } from './stock';
@@ -23,47 +23,66 @@ export interface MirroredChange {
   readonly by?: { readonly onHand?: number; readonly allocated?: number };
 }
 
-/** @returns the levels after the change, or null where nothing changed */
+/** What one change of mirrored stock came to. */
+export interface MirroredResult {
+  readonly before: StockLevels;
+  readonly after: StockLevels;
+  readonly changed: boolean;
+}
+
+const NOTHING: StockLevels = { onHand: 0, allocated: 0, reserved: 0, inTransit: 0 };
+
+/**
+ * Changes mirrored stock, each (warehouse, SKU) at most once a call, with a journal entry for each that changes.
+ * Read and written in one snapshot transaction: a change in between makes it conflict and run again.
+ * @returns one result per input, in order
+ */
 export async function changeMirrored(
   { models, now }: Database,
   session: ClientSession,
-  input: MirroredChange,
-): Promise<(StockLevels & { available: number }) | null> {
-  const _id = stockId(input.warehouse, input.sku);
-  const row: StockDoc | null = await models.stock.findOne({ _id, account: input.account }).session(session).lean();
-  const before: StockLevels = row
-    ? { onHand: row.onHand, allocated: row.allocated, reserved: row.reserved, inTransit: row.inTransit }
-    : { onHand: 0, allocated: 0, reserved: 0, inTransit: 0 };
-  const after: StockLevels = {
-    ...before,
-    onHand: Math.max(0, (input.onHand ?? before.onHand) + (input.by?.onHand ?? 0)),
-    allocated: Math.max(0, before.allocated + (input.by?.allocated ?? 0)),
-  };
-  if (row && after.onHand === before.onHand && after.allocated === before.allocated) return null;
-  const levels = { ...after, available: Math.max(0, after.onHand - after.allocated) };
-  // Read and written in one snapshot transaction: a change in between makes it conflict and run again.
-  await models.stock.collection.updateOne(
-    { _id } as never,
-    {
-      $set: { account: input.account, warehouse: input.warehouse, sku: input.sku, mirrored: true, ...levels },
-      $setOnInsert: { followers: 0 },
-    },
-    { upsert: true, session },
+  inputs: readonly MirroredChange[],
+): Promise<MirroredResult[]> {
+  const rows: StockDoc[] = await models.stock
+    .find({ _id: { $in: inputs.map(({ warehouse, sku }) => stockId(warehouse, sku)) } })
+    .session(session)
+    .lean();
+  const known = new Map(rows.map((row) => [row._id, row]));
+  const results = inputs.map((input): MirroredResult => {
+    const row = known.get(stockId(input.warehouse, input.sku));
+    const { onHand, allocated, reserved, inTransit } = row ?? NOTHING;
+    const before = { onHand, allocated, reserved, inTransit };
+    const after = {
+      ...before,
+      onHand: Math.max(0, (input.onHand ?? onHand) + (input.by?.onHand ?? 0)),
+      allocated: Math.max(0, allocated + (input.by?.allocated ?? 0)),
+    };
+    return { before, after, changed: !row || after.onHand !== onHand || after.allocated !== allocated };
+  });
+  const changes = inputs.flatMap((input, index) => {
+    const result = results[index];
+    return result?.changed ? [{ input, ...result }] : [];
+  });
+  if (changes.length === 0) return results;
+  await models.stock.collection.bulkWrite(
+    changes.map(({ input: { account, warehouse, sku }, after }) => ({
+      updateOne: {
+        filter: { _id: stockId(warehouse, sku) },
+        update: {
+          $set: { account, warehouse, sku, mirrored: true, ...after, available: available(after) },
+          $setOnInsert: { followers: 0 },
+        },
+        upsert: true,
+      },
+    })) as never,
+    { session, ordered: true },
   );
-  await models.stockJournal.collection.insertOne(
-    {
-      _id: input.key,
-      account: input.account,
-      warehouse: input.warehouse,
-      sku: input.sku,
-      kind: input.kind,
-      reason: input.reason,
-      document: input.document,
-      before,
-      after,
-      at: now(),
-    } as never,
+  const at = now();
+  await models.stockJournal.collection.insertMany(
+    changes.map(({ input: { key, account, warehouse, sku, kind, reason, document }, before, after }) => ({
+      _id: key,
+      ...{ account, warehouse, sku, kind, reason, document, before, after, at },
+    })) as never,
     { session },
   );
-  return levels;
+  return results;
 }

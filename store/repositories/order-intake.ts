@@ -60,6 +60,13 @@ interface Source {
   claims: ClaimDoc[];
 }
 
+/** Units by SKU, lines of one SKU added up. */
+function quantitiesOf(lines: readonly PackageLine[]): Map<string, number> {
+  const needed = new Map<string, number>();
+  for (const { sku, quantity } of lines) needed.set(sku, (needed.get(sku) ?? 0) + quantity);
+  return needed;
+}
+
 export function createOrderIntake(db: Database) {
   const { models, now, cipher } = db;
   const stock = createStockRepository(db);
@@ -192,8 +199,7 @@ export function createOrderIntake(db: Database) {
       .sort({ _id: 1 })
       .session(session)
       .lean();
-    const needed = new Map<string, number>();
-    for (const { sku, quantity } of source.lines) needed.set(sku, (needed.get(sku) ?? 0) + quantity);
+    const needed = quantitiesOf(source.lines);
     const rows = await models.stock
       .find({ account, sku: { $in: [...needed.keys()] }, warehouse: { $in: places.map(({ _id }) => _id) } })
       .session(session)
@@ -205,6 +211,29 @@ export function createOrderIntake(db: Database) {
       );
     const enough = places.find(({ _id }) => holds(_id));
     return { place: enough ?? places[0] ?? null, enough: enough !== undefined, needed };
+  }
+
+  /** Allocates a package's quantities where it is assigned, or (sign −1) gives them back. */
+  async function allocate(
+    session: ClientSession,
+    pkg: { id: string; account: string; partnership: string | null; warehouse: string },
+    needed: ReadonlyMap<string, number>,
+    sign: 1 | -1,
+  ): Promise<void> {
+    const { id, account, warehouse } = pkg;
+    const kind = sign === 1 ? ('allocate' as const) : ('release' as const);
+    const changes = [...needed].map(([sku, quantity]) => ({
+      account,
+      warehouse,
+      sku,
+      kind,
+      reason: sign === 1 ? 'order synced' : 'order cancelled',
+      document: id,
+      key: `${id}/${kind}/${sku}`,
+      by: { allocated: sign * quantity },
+    }));
+    if (pkg.partnership !== null) await changeMirrored(db, session, changes);
+    else for (const change of changes) await stock.change(session, change);
   }
 
   async function makePackage(
@@ -220,19 +249,7 @@ export function createOrderIntake(db: Database) {
     // Own goods are allocated under the guard; a shortage leaves the package waiting and never takes what is not there.
     const allocated = place !== null && (source.partnership !== null || enough);
     if (allocated)
-      for (const [sku, quantity] of needed) {
-        const common = {
-          account: incoming.account,
-          warehouse: place._id,
-          sku,
-          kind: 'allocate' as const,
-          reason: 'order synced',
-          document: id,
-          key: `${id}/allocate/${sku}`,
-        };
-        if (source.partnership === null) await stock.change(session, { ...common, by: { allocated: quantity } });
-        else await changeMirrored(db, session, { ...common, by: { allocated: quantity } });
-      }
+      await allocate(session, { ...source, account: incoming.account, id, warehouse: place._id }, needed, 1);
     const at = now();
     return {
       _id: id,
@@ -277,22 +294,10 @@ export function createOrderIntake(db: Database) {
       .lean();
     const lanes: string[] = [];
     for (const pkg of packages) {
-      const needed = new Map<string, number>();
-      for (const { sku, quantity } of pkg.lines) needed.set(sku, (needed.get(sku) ?? 0) + quantity);
-      if (pkg.allocated && pkg.warehouse !== null)
-        for (const [sku, quantity] of needed) {
-          const common = {
-            account: pkg.account,
-            warehouse: pkg.warehouse,
-            sku,
-            kind: 'release' as const,
-            reason: 'order cancelled',
-            document: pkg._id,
-            key: `${pkg._id}/release/${sku}`,
-          };
-          if (pkg.partnership === null) await stock.change(session, { ...common, by: { allocated: -quantity } });
-          else await changeMirrored(db, session, { ...common, by: { allocated: -quantity } });
-        }
+      const needed = quantitiesOf(pkg.lines);
+      const { _id: id, account, partnership, warehouse } = pkg;
+      if (pkg.allocated && warehouse !== null)
+        await allocate(session, { id, account, partnership, warehouse }, needed, -1);
       await models.packages.updateOne(
         { _id: pkg._id },
         { $set: { status: 'cancelled', allocated: false, updatedAt: now() } },

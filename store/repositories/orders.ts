@@ -244,8 +244,10 @@ export function createOrderRepository(db: Database) {
       lines: charge.lines,
     });
     await accounts.takeQuota(session, [supplier, pkg.account]);
-    for (const [sku, { quantity }] of needed)
-      await changeMirrored(db, session, {
+    await changeMirrored(
+      db,
+      session,
+      needed.map(([sku, { quantity }]) => ({
         account: pkg.account,
         warehouse,
         sku,
@@ -254,7 +256,8 @@ export function createOrderRepository(db: Database) {
         document: id,
         key: `${id}/${attempt}/push-mirror/${sku}`,
         by: { onHand: -quantity, allocated: pkg.allocated ? -quantity : 0 },
-      });
+      })),
+    );
     const supplyOrder: SupplyOrderDoc = {
       _id: supplyOrderIdOf(id, attempt),
       supplier,

@@ -377,8 +377,8 @@ export function createPartnershipRepository(db: Database) {
       });
     },
 
-    /** Applications that wait for a decision since before the given time. */
-    async pendingSince(before: Date, limit: number): Promise<PartnershipDoc[]> {
+    /** Partnerships that have not ended, applied for before the given time: each has a workflow. */
+    async openSince(before: Date, limit: number): Promise<PartnershipDoc[]> {
       return models.partnerships
         .find({ open: true, appliedAt: { $lt: before } })
         .limit(limit)

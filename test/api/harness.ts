@@ -65,6 +65,7 @@ function fakeProcesses(store: Store): FakeProcesses {
     },
     startDownload: (input) => reach('startDownload', input),
     resumeDownload: (input) => reach('resumeDownload', input),
+    isRunning: async () => false,
     async decide(workflowId, decision, by) {
       await reach('decide', { workflowId, decision, by });
       await fake.onDecide(workflowId, decision);
