@@ -1,7 +1,7 @@
 /** Stores and their listings. Contract: store-products.md. */
 import { type MarketplaceConnector, PLATFORMS, type Platform } from '../../connectors/port';
 import { HubError } from '../../domain/failures';
-import { processId } from '../../domain/process-ids';
+import { processId, storeLaneId } from '../../domain/process-ids';
 import type { ListingDoc, StoreDoc } from '../../store/models/documents';
 import type { Hub } from '../hub';
 import { listOperation, operationAnswer, operationStarted, startStored } from '../operations';
@@ -154,10 +154,24 @@ const storeRoutesProper = [
       if (row.platform !== params.platform) throw new HubError('state_invalid', 'Start the authorisation again');
       const texts = Object.entries(query).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
       const { shopId, tokens } = await connector.exchangeCode(Object.fromEntries(texts));
-      return ok({ store: storeOf(await hub.store.stores.connect(account, row._id, { shopId, tokens }), hub.now()) });
+      const connected = await hub.store.stores.connect(account, row._id, { shopId, tokens });
+      await goOn(hub, row._id);
+      return ok({ store: storeOf(connected, hub.now()) });
     },
   }),
 ];
+
+/** A lane that waits for its owner goes on once the store is authorised; any other hears that it can. */
+async function goOn({ store, processes, logger }: Hub, id: string): Promise<void> {
+  const lane = storeLaneId(id);
+  try {
+    if ((await store.lanes.parkedAmong([lane])).has(lane)) await processes.decide(lane, 'retry', 'authorisation');
+    else processes.wakeLanes([lane]);
+  } catch (error) {
+    // The store is connected; the lane can still be retried by hand.
+    logger.warn('Lane not told of the new authorisation', { store: id, error });
+  }
+}
 
 const listingRoutes = [
   route({
