@@ -102,12 +102,23 @@ export function createPartnershipRepository(db: Database) {
       return supplier(account);
     },
 
-    /** 409 `base_currency_fixed` once an order has been pushed. */
+    /**
+     * 409 `base_currency_fixed` once an order has been pushed. Amounts of another currency mean nothing in the new one: base
+     * prices, fees and rates are taken away and have to be given again.
+     */
     async setBaseCurrency(account: string, currency: Currency): Promise<SupplierDoc> {
       const there = await supplier(account);
-      if (there.pushed && there.baseCurrency !== currency)
-        throw new HubError('base_currency_fixed', `It is ${there.baseCurrency}`);
-      return completeStep(account, 'base-currency', { baseCurrency: currency });
+      if (there.baseCurrency === currency) return completeStep(account, 'base-currency', {});
+      if (there.pushed) throw new HubError('base_currency_fixed', `It is ${there.baseCurrency}`);
+      await db.transact(async (session) => {
+        await models.suppliers.updateOne(
+          { _id: account },
+          { $set: { baseCurrency: currency, fees: null, rates: [] }, $pull: { steps: { $in: ['pricing', 'fees'] } } },
+          { session },
+        );
+        await models.products.updateMany({ supplier: account }, { $set: { basePrice: null } }, { session });
+      });
+      return completeStep(account, 'base-currency', {});
     },
 
     /** The step is done when there is a product. */
