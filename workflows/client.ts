@@ -33,7 +33,7 @@ export interface ProcessSettings {
 }
 
 export interface Processes {
-  /** Signals lanes, starting those that don't run. Gathered and best effort: what fails is the sweep's. */
+  /** Signals lanes (and intakes of orders), starting those that don't run. Gathered and best effort: what fails is the sweep's. */
   wakeLanes(lanes: readonly string[]): void;
   /** The same, waited for. */
   wakeLanesNow(lanes: readonly string[]): Promise<void>;
@@ -122,6 +122,11 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
   }
 
   async function wakeLane(id: string): Promise<void> {
+    const process = parseProcessId(id);
+    if (process?.kind === 'order-intake') {
+      const { store = '', platformOrder = '' } = process.parts;
+      return takeInOrderNow(store, platformOrder);
+    }
     const { type, options } = laneStart(id);
     await client.workflow.signalWithStart(type, { ...options, signal: messages.due });
   }

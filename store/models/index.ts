@@ -332,6 +332,8 @@ const schemas = {
     // The platform's number within a store identifies an order.
     [{ account: 1, store: 1, platformOrder: 1 }, { unique: true }],
     [{ account: 1, _id: -1 }],
+    // Unmapped orders that a listing which is connected now resolves.
+    [{ account: 1, syncedAt: 1, 'lines.listing': 1 }],
   ),
   packages: schema<D.PackageDoc>(
     {

@@ -4,7 +4,7 @@ import { newId } from '../../domain/ids';
 import { type Database, isDuplicateKey } from '../database';
 import type { InboxDoc } from '../models/documents';
 
-const KEPT_DAYS = 30;
+export const INBOX_DAYS = 30;
 const DAY_MS = 86_400_000;
 /** A first request that died releases its key after this long; http-api.md. */
 export const IDEMPOTENCY_LEASE_MS = 60_000;
@@ -50,7 +50,7 @@ export function createInboxRepository({ models, now, cipher }: Database) {
         body: cipher.seal(event.body, `${event.store?.account ?? 'unrouted'}/inbox/${_id}`),
         status,
         receivedAt: now(),
-        expiresAt: new Date(now().getTime() + KEPT_DAYS * DAY_MS),
+        expiresAt: new Date(now().getTime() + INBOX_DAYS * DAY_MS),
       };
       try {
         await models.inbox.collection.insertOne(row as never);

@@ -2,11 +2,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
-import { idFor } from '../../domain/ids';
-import { storeLaneId } from '../../domain/process-ids';
+import { idFor, newId } from '../../domain/ids';
+import { processId, storeLaneId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
-import type { ListingDoc, StoreDoc } from '../models/documents';
+import type { InboxDoc, ListingDoc, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
+import { INBOX_DAYS } from './inbox';
 import { createNotificationRepository } from './notifications';
 import { createStockRepository } from './stock';
 
@@ -44,6 +45,42 @@ export function createStoreRepository(db: Database) {
   const stock = createStockRepository(db);
   const notifications = createNotificationRepository(db);
   const context = (store: Pick<StoreDoc, '_id' | 'account'>) => `${store.account}/store/${store._id}/tokens`;
+
+  /**
+   * Orders that waited for these listings are taken in again: an event in the inbox, in the caller's transaction, which
+   * the sweep finds at the latest. Contract: orders.md, Orders in. @returns their intakes, to be woken
+   */
+  async function resolveOrders(
+    session: ClientSession,
+    account: string,
+    rows: readonly ListingDoc[],
+  ): Promise<string[]> {
+    if (rows.length === 0) return [];
+    const waiting = await models.orders
+      .find({ account, syncedAt: null, 'lines.listing': { $in: rows.map(({ _id }) => _id) } })
+      .session(session)
+      .lean();
+    const orders = waiting.filter(({ state }) => state !== 'unpaid' && state !== 'cancelled');
+    if (orders.length === 0) return [];
+    const at = now();
+    const events = orders.map(({ store, platform, platformOrder }): InboxDoc => {
+      const _id = `hub:${newId('inbox')}`;
+      return {
+        _id,
+        platform,
+        shopId: null,
+        account,
+        store,
+        platformOrder,
+        body: cipher.seal('{}', `${account}/inbox/${_id}`),
+        status: 'stored',
+        receivedAt: at,
+        expiresAt: new Date(at.getTime() + INBOX_DAYS * 86_400_000),
+      };
+    });
+    await models.inbox.collection.insertMany(events as never, { session });
+    return orders.map(({ store, platformOrder }) => processId('order-intake', { store, platformOrder }));
+  }
 
   /** A due mark of one listing, in the caller's transaction. */
   const markListings = (session: ClientSession | null, rows: readonly ListingDoc[], cause: string) =>
@@ -260,7 +297,7 @@ export function createStoreRepository(db: Database) {
     /**
      * Puts one page of downloaded listings into the store's list. A new listing connects by itself to the SKU with the
      * same code (exact, after trimming) and is then due; one connected by hand stays as it is.
-     * @returns how many were connected, and lanes to wake
+     * @returns how many were connected, and lanes to wake (and intakes of orders that waited for them)
      */
     async putListings(
       row: StoreDoc,
@@ -314,7 +351,7 @@ export function createStoreRepository(db: Database) {
         const fresh = rows.filter(({ _id, sku }) => sku !== null && before.get(_id)?.sku !== sku);
         await follow(session, row.account, fresh);
         const lanes = await markListings(session, fresh, 'listing connected');
-        return { connected: fresh.length, lanes };
+        return { connected: fresh.length, lanes: [...lanes, ...(await resolveOrders(session, row.account, fresh))] };
       });
     },
 
@@ -337,7 +374,7 @@ export function createStoreRepository(db: Database) {
       return toPage(rows, page.limit, ({ _id }) => _id);
     },
 
-    /** Connects listings to merchant SKUs by hand; each must exist. @returns lanes to wake */
+    /** Connects listings to merchant SKUs by hand; each must exist. @returns lanes, and intakes of orders that waited for them, to wake */
     async connectListings(
       account: string,
       pairs: readonly { listing: string; sku: string }[],
@@ -375,7 +412,8 @@ export function createStoreRepository(db: Database) {
             ),
           );
         await follow(session, account, after);
-        return { listings: after, lanes: await markListings(session, after, 'listing connected') };
+        const lanes = await markListings(session, after, 'listing connected');
+        return { listings: after, lanes: [...lanes, ...(await resolveOrders(session, account, after))] };
       });
     },
   };

@@ -75,6 +75,42 @@ test('told late and in any order, ends in the platform’s newest state', async 
   expect(await ordersOf(platformOrder)).toMatchObject([{ order: { state: 'shipped', lines: [{ quantity: 3 }] } }]);
 });
 
+test('unmapped when it came, resolves by itself once its listing is connected', async () => {
+  const unknown = await hub.control.createShop('shopee', {
+    name: 'Shop',
+    currency: 'MYR',
+    items: [{ title: 'Item', models: [{ sku: 'CODE-OF-NOBODY', price: '1.00', stock: 1 }] }],
+  });
+  const row = await hub.store.stores.add(supplier.id, { platform: 'shopee', name: 'Second' });
+  const authorized = await hub.connectors.shopee?.exchangeCode({ code: unknown.code, shop_id: unknown.shopId });
+  if (!authorized) throw new Error('no connector');
+  await hub.store.stores.connect(supplier.id, row._id, authorized);
+  const itemId = unknown.items[0]?.itemId ?? '';
+  const { orderNumber } = await hub.control.createOrder('shopee', {
+    shopId: unknown.shopId,
+    lines: [{ itemId, modelId: '0', quantity: 2 }],
+  });
+  await hub.processes.takeInOrderNow(row._id, orderNumber);
+  const reasons = async () => (await ordersOf(orderNumber))[0]?.order.lines.map(({ unmappedReason }) => unmappedReason);
+  await eventually(async () => expect(await reasons()).toEqual(['no_such_listing']));
+  const connected = await hub.store.stores.byId(row._id);
+  const access = hub.store.stores.tokensOf(connected);
+  const page = await hub.connectors.shopee?.listListings(
+    { shopId: unknown.shopId, accessToken: access?.accessToken ?? '' },
+    { cursor: null },
+  );
+  await hub.store.stores.putListings(connected, page?.listings ?? []);
+  const listing = hub.store.stores.listingId(row._id, itemId, '0');
+  const { lanes } = await hub.store.stores.connectListings(supplier.id, [{ listing, sku: 'TEE-1' }]);
+  hub.processes.wakeLanes(lanes);
+  await eventually(async () =>
+    expect(await ordersOf(orderNumber)).toMatchObject([{ packages: [{ lines: [{ sku: 'TEE-1', quantity: 2 }] }] }]),
+  );
+  await eventually(async () => expect(await hub.store.inbox.waiting(row._id, orderNumber)).toEqual([]));
+  // A wake-up that was lost is the sweep's: the event stands in the inbox.
+  expect(await hub.store.database.models.inbox.countDocuments({ store: row._id, status: 'done' })).toBe(1);
+});
+
 test('cancelled by the buyer before it was pushed, gives its stock back', async () => {
   const before = (await allocated()) ?? 0;
   const platformOrder = await anOrder();

@@ -221,6 +221,20 @@ describe('taking an order in', () => {
     ]);
   });
 
+  test('keeps what was synced as it was fixed then, whatever a later state says of its lines', async () => {
+    const before = await allocatedOf(distributor.id, 'TEE-1');
+    const incoming = order();
+    const { order: id } = await takeIn(incoming);
+    expect(
+      await takeIn({ ...incoming, version: 101, state: 'shipped', lines: [line({ quantity: 9, sku: 'TEE-2' })] }),
+    ).toMatchObject({ outcome: 'updated' });
+    expect(await view(id)).toMatchObject({
+      order: { state: 'shipped', lines: [{ sku: 'TEE-1', quantity: 2 }] },
+      packages: [{ lines: [{ sku: 'TEE-1', quantity: 2 }] }],
+    });
+    expect(await allocatedOf(distributor.id, 'TEE-1')).toBe(before + 2);
+  });
+
   test('cancelled before it is pushed, gives back what it held, once', async () => {
     const before = await allocatedOf(distributor.id, 'TEE-1');
     const incoming = order();
