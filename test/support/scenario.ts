@@ -233,7 +233,8 @@ export async function makeOrder(
 /** Begins a push and starts its workflow, as the API does. @returns what `beginPush` said */
 export async function push(hub: Hub, account: string, pkg: string) {
   const start = await hub.store.orders.beginPush(account, pkg);
-  if (start.kind === 'started') await hub.processes.startOrderPush({ account, package: pkg, attempt: start.attempt, supplier: start.supplier });
+  if (start.kind === 'started')
+    await hub.processes.startOrderPush({ account, package: pkg, attempt: start.attempt, supplier: start.supplier });
   return start;
 }
 
