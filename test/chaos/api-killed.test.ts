@@ -66,6 +66,7 @@ describe('the API killed at each step of a command', () => {
     try {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, {
         method: 'POST',
+        signal: AbortSignal.timeout(40_000),
         headers: {
           Authorization: `Bearer ${key}`,
           'Content-Type': 'application/json',
@@ -90,8 +91,13 @@ describe('the API killed at each step of a command', () => {
   }
 
   async function gone(child: Child): Promise<StepTold | undefined> {
-    const signal = await child.ended;
-    expect(signal).toBe('SIGKILL');
+    const late = new Promise<string>((resolve) => {
+      setTimeout(
+        () => resolve(`alive after ${child.steps.length} words: ${JSON.stringify(child.steps.at(-1))}`),
+        60_000,
+      ).unref();
+    });
+    expect(await Promise.race([child.ended, late])).toBe('SIGKILL');
     await endSessionsOf(child, hub.store.database.connection);
     return child.steps.at(-1);
   }
