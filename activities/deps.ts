@@ -11,7 +11,11 @@ export interface ActivityDeps {
   readonly logger: Logger;
   /** Tells the server that a long step is alive, with where it is. */
   readonly heartbeat: (details?: unknown) => void;
+  /** The server no longer wants this step: its process was ended, or it runs elsewhere. */
+  readonly isCancelled: () => boolean;
   /** What the last try of this step reported. */
   readonly lastHeartbeat: () => unknown;
   readonly sweep: { readonly graceMs: number };
+  /** An order the platform does not know is asked for again for this long after the last event about it. Milliseconds. */
+  readonly intake: { readonly refuseAfterMs: number };
 }

@@ -25,7 +25,7 @@ export function toApplicationFailure(error: unknown): Error {
     return failure(code, `${error.platform} ${error.code}: ${error.message}`, error, error.options.retryAfterMs);
   }
   if (isDatabaseDown(error)) return failure('unavailable', 'MongoDB can not be reached', error);
-  return failure('internal', error instanceof Error ? error.message : 'unknown failure', error);
+  return failure('internal', 'Something went wrong on our side; the worker’s log says what', error);
 }
 
 function failure(code: FailureCode, detail: string, cause: unknown, retryAfterMs?: number): ApplicationFailure {

@@ -3,6 +3,7 @@
 import type { ListingPage } from '../connectors/port';
 import type { FailureCode } from '../domain/failures';
 import { processId } from '../domain/process-ids';
+import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
 
 interface DownloadInput {
@@ -27,10 +28,16 @@ export function createListingActivities({ store, access, processes, heartbeat, l
       let position = (lastHeartbeat() as DownloadPosition | undefined) ?? { cursor: null, fetched: 0, connected: 0 };
       for (;;) {
         const { cursor } = position;
-        const page: ListingPage = await access.call(row._id, (connector, shop) =>
-          connector.listListings(shop, { cursor }),
+        const reached = position;
+        const { page, connected, lanes } = await whileAlive(
+          () => heartbeat(reached),
+          async () => {
+            const fetched: ListingPage = await access.call(row._id, (connector, shop) =>
+              connector.listListings(shop, { cursor }),
+            );
+            return { page: fetched, ...(await store.stores.putListings(row, fetched.listings)) };
+          },
         );
-        const { connected, lanes } = await store.stores.putListings(row, page.listings);
         processes.wakeLanes(lanes);
         position = {
           cursor: page.nextCursor,

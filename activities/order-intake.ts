@@ -1,9 +1,10 @@
 /** Taking a platform's order in. The recipient passes through here and never through a workflow. */
 
+import { HubError, isHubError } from '../domain/failures';
 import type { ActivityDeps } from './deps';
 import { isPlatformError } from './failures';
 
-export function createOrderIntakeActivities({ store, access, processes, logger }: ActivityDeps) {
+export function createOrderIntakeActivities({ store, access, processes, logger, intake }: ActivityDeps) {
   return {
     /** Fetches the order and takes it in; what waited in the inbox for it is then done. */
     async takeInOrder(input: { store: string; platformOrder: string }): Promise<{ outcome: string }> {
@@ -39,9 +40,25 @@ export function createOrderIntakeActivities({ store, access, processes, logger }
         processes.wakeLanes(result.lanes);
         return { outcome: result.outcome };
       } catch (error) {
+        if (isHubError(error) && error.code === 'store_disconnected') {
+          await store.inbox.done(waiting, 'ignored');
+          return { outcome: 'ignored' };
+        }
         if (!isPlatformError(error) || error.kind !== 'rejected') throw error;
-        // The platform says there is no such order, or not ours: kept as refused, with its words.
+        const now = store.database.now().getTime();
+        // The order's details may lag behind the push that told of it: what came lately is asked for again.
+        if (await store.inbox.anySince(waiting, new Date(now - intake.refuseAfterMs)))
+          throw new HubError('platform_unavailable', `The platform does not know the order yet (${error.code})`, {
+            cause: error,
+          });
         await store.inbox.done(waiting, 'refused');
+        await store.notifications.notify(null, {
+          account: row.account,
+          event: 'order_refused',
+          occurrence: `${row._id}/${input.platformOrder}`,
+          document: row._id,
+          detail: `${input.platformOrder}: ${error.code}: ${error.message}`,
+        });
         logger.warn('order refused by the platform', { store: input.store, account: row.account, code: error.code });
         return { outcome: 'refused' };
       }

@@ -14,7 +14,7 @@ export function createOrderPushActivities({ store, processes }: ActivityDeps) {
     /** Runs the transaction; wakes the lanes of what changed after the commit (the marks are in it, a sweep covers the rest). */
     async pushOrder(input: PushAttempt): Promise<'pushed' | 'refused' | 'superseded'> {
       const result = await store.orders.push(input.package, input.attempt, input.supplier);
-      if (result.outcome === 'pushed') processes.wakeLanes(result.lanes);
+      if (result.outcome !== 'refused') processes.wakeLanes(result.lanes);
       return result.outcome;
     },
     async parkOrderPush(input: PushAttempt & FailureWords): Promise<void> {
@@ -24,7 +24,9 @@ export function createOrderPushActivities({ store, processes }: ActivityDeps) {
       await store.orders.resume(input.package, input.attempt);
     },
     async abandonOrderPush(input: PushAttempt & { why: string }): Promise<{ pushed: boolean }> {
-      return store.orders.abandon(input.package, input.attempt, input.why);
+      const { pushed, lanes } = await store.orders.abandon(input.package, input.attempt, input.why);
+      processes.wakeLanes(lanes);
+      return { pushed };
     },
   };
 }

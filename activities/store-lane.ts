@@ -25,6 +25,8 @@ export type LanePass =
   | { readonly end: 'throttled'; readonly retryAfterMs: number; readonly lastBatchAt: number }
   | ({ readonly end: 'needs_authorization' | 'failed'; readonly lastBatchAt: number } & FailureWords);
 
+/** After this many tries an item that the platform alone puts off is set aside, so that it can't park its whole store. */
+const ITEM_TRIES = 5;
 /** How long a throttled lane waits where the platform doesn't say. Milliseconds. */
 const UNTOLD_WAIT_MS = 1_000;
 
@@ -38,7 +40,7 @@ interface Planned {
   readonly rule: { id: string; revision: number } | null;
 }
 
-export function createStoreLaneActivities({ store, access, logger, heartbeat }: ActivityDeps) {
+export function createStoreLaneActivities({ store, access, logger, heartbeat, isCancelled }: ActivityDeps) {
   /** Splits a batch into what is sent, what is there already, and what no rule or switch lets through (those are done with). */
   async function plan(row: StoreDoc, dues: readonly DueDoc[], rules: readonly PushRule[]) {
     const { listings, claims, levels, accepted } = await store.lanes.facts(row, dues);
@@ -177,7 +179,14 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat }: 
     const done = await settleAnswers(send, answers);
     await store.pushes.record(await sendFloors(row, send, answers));
     await store.dues.settle(null, done);
-    if (done.length === 0)
+    const again = send.map((item) => item.due).filter((item) => !done.includes(item));
+    const hopeless = again.filter(({ tries }) => tries + 1 >= ITEM_TRIES);
+    await store.dues.postpone(again.filter((item) => !hopeless.includes(item)));
+    await store.lanes.fail(hopeless, {
+      code: 'platform_unavailable',
+      detail: `the platform asked ${ITEM_TRIES} times to try again`,
+    });
+    if (done.length + hopeless.length === 0)
       throw ApplicationFailure.create({
         type: 'platform_unavailable',
         message: 'The platform asked to try every item again',
@@ -226,6 +235,8 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat }: 
       for (let round = 0; round < input.batches && Date.now() - started < LANE_PASS_MS / 2; round += 1) {
         const left = lastBatchAt + input.pacingMs - Date.now();
         if (left > 0) await wait(left);
+        // A lane that was ended while this pass runs may run again already: two must not send side by side.
+        if (isCancelled()) return { end: 'more', lastBatchAt };
         batch = await store.dues.next(lane, stockCall.maxEntries, stockCall.grouping === 'oneItem');
         if (batch.length === 0) return { end: 'drained', lastBatchAt };
         ruleSet = await store.lanes.ruleSet(row.account, ruleSet);

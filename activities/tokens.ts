@@ -1,7 +1,7 @@
 /** A store's access to its platform: the current token, refreshed once for all who need it. Source: platforms.md. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Connectors, MarketplaceConnector, Platform, ShopAccess } from '../connectors/port';
+import type { Connectors, MarketplaceConnector, Platform, PlatformError, ShopAccess } from '../connectors/port';
 import { HubError } from '../domain/failures';
 import type { Store } from '../store';
 import type { StoreDoc } from '../store/models/documents';
@@ -88,6 +88,12 @@ export function createStoreAccess(deps: {
     return { row: current, access: { shopId: current.shopId, accessToken: tokens.accessToken } };
   }
 
+  /** Only the owner can help: they are told. @returns what to throw */
+  async function refused(row: StoreDoc, error: PlatformError, what: string): Promise<HubError> {
+    await stores.needsAuthorization(row, `${error.platform} does not take ${what}: ${error.code}`);
+    return new HubError('needs_authorization', `The platform does not take ${what} (${error.code})`, { cause: error });
+  }
+
   return {
     connectorOf,
     async call(id, work) {
@@ -96,6 +102,8 @@ export function createStoreAccess(deps: {
       try {
         return await work(connector, first.access);
       } catch (error) {
+        if (isPlatformError(error) && error.kind === 'unauthorised')
+          throw await refused(first.row, error, 'these tokens');
         if (!isPlatformError(error) || error.kind !== 'token_expired') throw error;
       }
       const second = await access(await refreshed(first.row));
@@ -103,11 +111,7 @@ export function createStoreAccess(deps: {
         return await work(connector, second.access);
       } catch (error) {
         if (!isPlatformError(error) || (error.kind !== 'token_expired' && error.kind !== 'unauthorised')) throw error;
-        // A fresh pair that is not taken: only the owner can help.
-        await stores.needsAuthorization(second.row, `${error.platform} does not take a fresh token: ${error.code}`);
-        throw new HubError('needs_authorization', `The platform does not take a fresh token (${error.code})`, {
-          cause: error,
-        });
+        throw await refused(second.row, error, 'a fresh token');
       }
     },
     async refresh(id) {

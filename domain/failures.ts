@@ -103,6 +103,7 @@ export const FAILURES = {
   transaction_id_reused: refusal(409, 'The transaction id was booked with another amount'),
 
   // Operations
+  abandoned: refusal(409, 'Given up by an operator, or because nobody decided in time', 'Push again: a new attempt'),
   operation_not_parked: refusal(409, 'The operation is not waiting for a decision'),
 
   // Ours and our neighbours'

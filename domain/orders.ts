@@ -17,9 +17,6 @@ export const PACKAGE_STATUSES = [
 export type PackageStatus = (typeof PACKAGE_STATUSES)[number];
 export type OrderStatus = PackageStatus | 'unmapped' | 'unpaid';
 
-/** A push is open and must have a running workflow in these. */
-export const OPEN_PUSH_STATUSES: readonly PackageStatus[] = ['pushing'];
-
 /** The least advanced of the packages' statuses. */
 export function orderStatusOf(order: {
   readonly unmapped: boolean;

@@ -12,7 +12,6 @@ export const PROCESSES = {
   partnership: ['partnership'],
   publication: ['supplier', 'sku', 'attempt'],
   'listing-download': ['store', 'job'],
-  'token-refresh': ['store'],
   sweep: ['hub'],
 } as const;
 export type ProcessKind = keyof typeof PROCESSES;

@@ -5,6 +5,7 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import { createActivities } from '../activities';
 import { createStoreAccess } from '../activities/tokens';
 import type { Logger } from '../config/logger';
+import { ORDER_REFUSED_AFTER_MS } from '../config/timeouts';
 import type { Connectors } from '../connectors/port';
 import type { Store } from '../store';
 import type { Processes } from '../workflows/client';
@@ -22,6 +23,8 @@ export interface HubWorkerOptions {
   readonly logger: Logger;
   readonly workflowBundle: NonNullable<WorkerOptions['workflowBundle']>;
   readonly sweepGraceMs: number;
+  /** See `ActivityDeps.intake`; an hour where absent. */
+  readonly intakeRefuseAfterMs?: number;
   readonly shutdownMs: number;
   readonly limits: {
     readonly concurrentActivities: number;
@@ -45,8 +48,10 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       logger,
       access: createStoreAccess({ store, connectors }),
       heartbeat: (details) => Context.current().heartbeat(details),
+      isCancelled: () => Context.current().cancellationSignal.aborted,
       lastHeartbeat: () => Context.current().info.heartbeatDetails,
       sweep: { graceMs: options.sweepGraceMs },
+      intake: { refuseAfterMs: options.intakeRefuseAfterMs ?? ORDER_REFUSED_AFTER_MS },
     }),
     maxConcurrentActivityTaskExecutions: limits.concurrentActivities,
     maxConcurrentLocalActivityExecutions: limits.concurrentActivities,

@@ -1,13 +1,12 @@
 /** How the outside starts processes and talks to them. The composition roots give it a Temporal client. */
 import {
   type Client,
-  isGrpcServiceError,
   WithStartWorkflowOperation,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { type FailureCode, HubError } from '../domain/failures';
-import type { Approval } from '../domain/partnership';
+import type { Approval, PartnershipStatus } from '../domain/partnership';
 import { JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
@@ -25,6 +24,8 @@ import type { storeLane } from './store-lane';
  */
 const WAKE_PAUSE_MS = 200;
 const POLL_MS = 50;
+/** An update waits for a worker at most this long; the caller is answered 503 then. Milliseconds. */
+const UPDATE_MS = 15_000;
 
 export interface ProcessSettings {
   readonly taskQueue: string;
@@ -44,7 +45,7 @@ export interface Processes {
   takeInOrderNow(store: string, platformOrder: string): Promise<void>;
   startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
-  startPartnership(id: string): Promise<void>;
+  startPartnership(id: string, status?: PartnershipStatus): Promise<void>;
   /** Sends the decision to the partnership's workflow, starting it where it is missing. Throws the refusal as `HubError`. */
   approvePartnership(input: {
     supplier: string;
@@ -167,11 +168,11 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     );
   }
 
-  function partnershipStart(id: string) {
+  function partnershipStart(id: string, status: PartnershipStatus) {
     return {
       workflowId: processId('partnership', { partnership: id }),
       taskQueue,
-      args: [{ partnership: id, status: 'pending_review' }] as Parameters<typeof partnership>,
+      args: [{ partnership: id, status }] as Parameters<typeof partnership>,
       searchAttributes: { HubStatus: ['running'], HubDocument: [id] },
       staticSummary: 'One partnership, from application to end',
     };
@@ -245,33 +246,35 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
         }),
       ),
 
-    startPartnership: (id) =>
+    startPartnership: (id, status = 'pending_review') =>
       begin(() =>
-        client.workflow.start<typeof partnership>('partnership', { ...partnershipStart(id), ...JOIN_OR_START }),
+        client.workflow.start<typeof partnership>('partnership', { ...partnershipStart(id, status), ...JOIN_OR_START }),
       ),
 
     async approvePartnership({ supplier, partnership: id, approval, command }) {
       const startOperation = new WithStartWorkflowOperation<typeof partnership>('partnership', {
-        ...partnershipStart(id),
+        ...partnershipStart(id, 'pending_review'),
         ...JOIN_OR_START,
       });
       const answer = await reach(() =>
-        client.workflow.executeUpdateWithStart(messages.approve, {
-          startWorkflowOperation: startOperation,
-          updateId: command,
-          args: [
-            {
-              supplier,
-              command,
-              customer: approval.customer,
-              settlementCurrency: approval.settlementCurrency,
-              level: approval.level,
-              warehouses: approval.warehouses,
-              creditLimit: approval.creditLimit?.amount ?? null,
-              creditPeriodDays: approval.creditPeriodDays,
-            },
-          ],
-        }),
+        client.withDeadline(Date.now() + UPDATE_MS, () =>
+          client.workflow.executeUpdateWithStart(messages.approve, {
+            startWorkflowOperation: startOperation,
+            updateId: command,
+            args: [
+              {
+                supplier,
+                command,
+                customer: approval.customer,
+                settlementCurrency: approval.settlementCurrency,
+                level: approval.level,
+                warehouses: approval.warehouses,
+                creditLimit: approval.creditLimit?.amount ?? null,
+                creditPeriodDays: approval.creditPeriodDays,
+              },
+            ],
+          }),
+        ),
       );
       if (answer.ok) return { status: answer.status };
       throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
@@ -295,7 +298,11 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     async decide(workflowId, decision, by) {
       const definition = decision === 'retry' ? messages.retry : messages.abandon;
       try {
-        await reach(() => client.workflow.getHandle(workflowId).executeUpdate(definition, { args: [by] }));
+        await reach(() =>
+          client.withDeadline(Date.now() + UPDATE_MS, () =>
+            client.workflow.getHandle(workflowId).executeUpdate(definition, { args: [by] }),
+          ),
+        );
       } catch (error) {
         if (error instanceof WorkflowUpdateFailedError || error instanceof WorkflowNotFoundError)
           throw new HubError('operation_not_parked', 'It is not waiting for a decision, or somebody decided just now', {
@@ -307,23 +314,13 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
 
     async waitFor(workflowId, ms) {
       const handle = client.workflow.getHandle(workflowId);
-      const end = Date.now() + ms;
-      const parked = async (): Promise<boolean> => {
-        while (Date.now() < end) {
-          const { searchAttributes, status } = await handle.describe();
-          if (status.name !== 'RUNNING' || searchAttributes?.HubStatus?.[0] === 'parked') return true;
-          await new Promise((resolve) => setTimeout(resolve, POLL_MS * 5));
-        }
-        return false;
-      };
-      const ended = handle.result().then(
-        () => true,
-        (error: unknown) => !isGrpcServiceError(error),
-      );
-      const expired = new Promise<boolean>((resolve) => {
-        setTimeout(() => resolve(false), ms).unref();
-      });
-      return Promise.race([ended, parked().catch(() => false), expired]);
+      for (let end = Date.now() + ms, pause = POLL_MS / 2; ; pause = Math.min(pause * 2, POLL_MS * 5)) {
+        const { searchAttributes, status } = await reach(() => handle.describe());
+        if (status.name !== 'RUNNING' || searchAttributes?.HubStatus?.[0] === 'parked') return true;
+        const left = end - Date.now();
+        if (left <= 0) return false;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
+      }
     },
 
     async ping() {

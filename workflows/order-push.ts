@@ -28,10 +28,9 @@ export async function orderPush(input: OrderPushInput): Promise<OrderPushEnd> {
       const result = await tryPush(attempt, input.budget);
       if (typeof result === 'string') return result;
 
-      await store.parkOrderPush({ ...attempt, ...result });
       const decision = await parking.wait(
         `Push of ${input.package} failed: ${result.detail}. Waits for **retry** (tries again) or **abandon** (gives up); abandons itself after ${Math.round(input.parkedMs / 3_600_000)} h.`,
-        input.parkedMs,
+        { onParked: () => store.parkOrderPush({ ...attempt, ...result }), forMs: input.parkedMs },
       );
       if (decision !== 'retry')
         return await abandon(attempt, decision === null ? 'nobody decided in time' : 'an operator abandoned it');

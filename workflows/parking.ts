@@ -5,12 +5,15 @@ import { abandon, abandonRequested, retry, retryRequested } from './messages';
 export type Decision = 'retry' | 'abandon';
 
 export interface Parking {
-  readonly isParked: () => boolean;
   /**
    * Waits for an operator. @returns what they decided, or null when nobody did in time
    * @param details one line for operators: what failed, what it waits for, what they can do
+   * @param options.onParked writes down that it is parked
    */
-  wait(details: string, forMs?: number, orUntil?: () => boolean): Promise<Decision | null>;
+  wait(
+    details: string,
+    options: { onParked: () => Promise<void>; forMs?: number; orUntil?: () => boolean },
+  ): Promise<Decision | null>;
 }
 
 /** Installs the four handlers. Call it once, first thing in a workflow. */
@@ -36,12 +39,13 @@ export function installParking(): Parking {
     description: 'Give up what is parked (from the Temporal UI)',
   });
   return {
-    isParked: () => parked,
-    async wait(details, forMs, orUntil) {
+    async wait(details, { onParked, forMs, orUntil }) {
       parked = true;
       decision = null;
       upsertSearchAttributes({ HubStatus: ['parked'] });
       setCurrentDetails(details);
+      // Decisions are taken from here on, so that whoever reads that it is parked can decide at once.
+      await onParked();
       const ready = () => decision !== null || (orUntil?.() ?? false);
       if (forMs === undefined) await condition(ready);
       else await condition(ready, forMs);

@@ -72,13 +72,11 @@ export async function storeLane(input: StoreLaneInput): Promise<void> {
   /** Parks until an operator decides. @returns false where the history has grown too long first: it parks on in a new run */
   async function decided({ needsOwner, code, detail }: ParkedWith): Promise<boolean> {
     const failure = { store: input.store, code, detail };
-    await store.parkLane(failure);
     const decision = await parking.wait(
       needsOwner
         ? `The store must be authorised again by its owner: ${detail}. Then **retry**; **abandon** marks what is due as failed.`
         : `The store does not take its quantities: ${detail}. Waits for **retry** (tries again) or **abandon** (marks what is due as failed).`,
-      undefined,
-      () => workflowInfo().continueAsNewSuggested,
+      { onParked: () => store.parkLane(failure), orUntil: () => workflowInfo().continueAsNewSuggested },
     );
     if (decision === null) return false;
     if (decision === 'abandon') await store.abandonLane(failure);

@@ -140,8 +140,8 @@ export const catalogueRoutes = [
         .optional(),
     }),
     answers: { 201: sku },
-    async handle({ account, body }, { store }) {
-      const row = await store.catalogue.addSku(account, { ...body, components: body.components ?? [] });
+    async handle({ account, body, command }, { store }) {
+      const row = await store.catalogue.addSku(account, { ...body, components: body.components ?? [], command });
       return created(skuOf(row), `/v1/skus/${encodeURIComponent(row.sku)}`);
     },
   }),

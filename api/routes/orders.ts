@@ -160,7 +160,8 @@ async function takeIn(
     platformOrder: body.number,
     state: 'ready_to_ship',
     platformState: 'ready_to_ship',
-    version: at,
+    // What the platform itself says of an order of its store is always newer.
+    version: shop === null ? at : 1,
     placedAt: body.placedAt === undefined ? at : Date.parse(body.placedAt),
     currency: body.currency,
     shipping: body.shipping,
@@ -190,7 +191,11 @@ async function beginPackage(hub: Hub, { account, caller }: Pick<RouteRequest, 'a
         supplier: start.supplier,
       }),
     );
-  if (start.kind === 'parked') await hub.processes.decide(start.workflowId, 'retry', caller.key);
+  if (start.kind === 'parked')
+    await hub.processes.decide(start.workflowId, 'retry', caller.key).catch((error: unknown) => {
+      // Somebody decided just now, or its workflow is gone and the sweep brings it back: it goes on either way.
+      if (!isHubError(error) || error.code !== 'operation_not_parked') throw error;
+    });
   return start;
 }
 

@@ -155,21 +155,27 @@ const storeRoutesProper = [
       const texts = Object.entries(query).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
       const { shopId, tokens } = await connector.exchangeCode(Object.fromEntries(texts));
       const connected = await hub.store.stores.connect(account, row._id, { shopId, tokens });
-      await goOn(hub, row._id);
+      await goOn(hub, connected);
       return ok({ store: storeOf(connected, hub.now()) });
     },
   }),
 ];
 
-/** A lane that waits for its owner goes on once the store is authorised; any other hears that it can. */
-async function goOn({ store, processes, logger }: Hub, id: string): Promise<void> {
-  const lane = storeLaneId(id);
+/**
+ * Events that came before the shop was connected are taken in; a lane that waits for its owner goes on; any other hears
+ * that it can.
+ */
+async function goOn({ store, processes, logger }: Hub, row: StoreDoc): Promise<void> {
+  const lane = storeLaneId(row._id);
   try {
+    const routed = { id: row._id, account: row.account };
+    for (const order of await store.inbox.route(row.platform, row.shopId ?? '', routed))
+      processes.takeInOrder(row._id, order);
     if ((await store.lanes.parkedAmong([lane])).has(lane)) await processes.decide(lane, 'retry', 'authorisation');
     else processes.wakeLanes([lane]);
   } catch (error) {
     // The store is connected; the lane can still be retried by hand.
-    logger.warn('Lane not told of the new authorisation', { store: id, error });
+    logger.warn('Lane not told of the new authorisation', { store: row._id, error });
   }
 }
 

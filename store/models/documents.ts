@@ -58,6 +58,8 @@ export interface SkuDoc {
   mirror: { partnership: string; supplier: string; supplierSku: string } | null;
   /** See StockDoc. */
   followers: number;
+  /** The command that made it, so that its repeat is answered as the first was. */
+  command: string | null;
   createdAt: Date;
 }
 
@@ -248,6 +250,8 @@ export interface StoreDoc {
   refreshExpiresAt: Date | null;
   /** Grows with each stored pair. */
   tokenVersion: number;
+  /** How often an order asked in vain for a listing that is not there; written so that the two can't pass each other. */
+  missed: number;
   /** One refresher at a time: who holds it and until when. */
   refreshLease: { holder: string; until: Date } | null;
   createdAt: Date;
@@ -280,6 +284,8 @@ export interface ListingDoc {
   sku: string | null;
   unconnectedReason: 'no_such_sku' | 'ambiguous' | 'empty_code' | null;
   automatic: boolean;
+  /** How often an order asked for it while it was not connected; see StoreDoc. */
+  missed: number;
   updatedAt: Date;
 }
 
@@ -297,8 +303,10 @@ export interface DueDoc {
   urgent: boolean;
   /** Send although the store has that quantity. */
   forced: boolean;
-  /** Grows with every change; the lane removes the mark only if it is still the one it read. */
-  revision: number;
+  /** Drawn anew with every change; the lane removes the mark only if it is still the one it read. */
+  stamp: string;
+  /** How often the platform asked to try this one again. */
+  tries: number;
   changes: number;
   cause: string;
   since: Date;
@@ -448,7 +456,8 @@ export interface InboxDoc {
   body: Sealed;
   status: 'stored' | 'unrouted' | 'done' | 'ignored' | 'refused';
   receivedAt: Date;
-  expiresAt: Date;
+  /** Null while it waits: what was not taken in does not expire. */
+  expiresAt: Date | null;
 }
 
 /** `_id` = SHA-256 of account, route and key. */

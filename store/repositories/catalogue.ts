@@ -37,7 +37,7 @@ export function createCatalogueRepository({ models, now }: Database) {
     /** 409 `sku_taken`; 422 where a component is not a single SKU of the account's. */
     async addSku(
       account: string,
-      input: { sku: string; name: string; components: SkuDoc['components'] },
+      input: { sku: string; name: string; components: SkuDoc['components']; command?: string },
     ): Promise<SkuDoc> {
       const codes = input.components.map(({ sku }) => sku);
       if (codes.length > 0) {
@@ -65,14 +65,16 @@ export function createCatalogueRepository({ models, now }: Database) {
         components: input.components,
         mirror: null,
         followers: 0,
+        command: input.command ?? null,
         createdAt: now(),
       };
       try {
         await models.skus.create(row);
       } catch (error) {
-        if (isDuplicateKey(error))
-          throw new HubError('sku_taken', `There is a SKU ${input.sku} already`, { cause: error });
-        throw error;
+        if (!isDuplicateKey(error)) throw error;
+        const there = await models.skus.findById(row._id).lean();
+        if (there && input.command !== undefined && there.command === input.command) return there;
+        throw new HubError('sku_taken', `There is a SKU ${input.sku} already`, { cause: error });
       }
       return row;
     },

@@ -1,8 +1,9 @@
 /**
  * Due marks: what a lane has to send. A change writes its marks in its own transaction, so that a process that dies
- * after it still leads to the push; the lane removes a mark only if no newer change has raised its revision.
+ * after it still leads to the push; the lane removes a mark only if no newer change has drawn another stamp for it.
  */
 import type { ClientSession } from 'mongoose';
+import { newId } from '../../domain/ids';
 import type { Database } from '../database';
 import type { DueDoc } from '../models/documents';
 
@@ -34,8 +35,8 @@ export function createDueRepository({ models, now }: Database) {
           updateOne: {
             filter: { _id: `${lane}|${subject}` },
             update: {
-              $inc: { revision: 1, changes: 1 },
-              $set: { cause: options.cause, failed: false },
+              $inc: { changes: 1 },
+              $set: { cause: options.cause, failed: false, tries: 0, stamp: newId('command') },
               $max: { urgent: options.urgent ?? false, forced: options.forced ?? false },
               $setOnInsert: { lane, account, subject, item, since: at },
             },
@@ -61,11 +62,23 @@ export function createDueRepository({ models, now }: Database) {
     },
 
     /** Removes the marks that are still as they were read. A newer change stays due. */
-    async settle(session: ClientSession | null, dues: readonly Pick<DueDoc, '_id' | 'revision'>[]): Promise<void> {
+    async settle(session: ClientSession | null, dues: readonly Pick<DueDoc, '_id' | 'stamp'>[]): Promise<void> {
       if (dues.length === 0) return;
       await models.dues.collection.bulkWrite(
-        dues.map(({ _id, revision }) => ({ deleteOne: { filter: { _id, revision } } })) as never,
+        dues.map(({ _id, stamp }) => ({ deleteOne: { filter: { _id, stamp } } })) as never,
         { ordered: false, ...(session ? { session } : {}) },
+      );
+    },
+
+    /** What the platform asked to try again goes to the back of its lane, so that it holds up nothing else. */
+    async postpone(dues: readonly Pick<DueDoc, '_id' | 'stamp'>[]): Promise<void> {
+      if (dues.length === 0) return;
+      const since = now();
+      await models.dues.collection.bulkWrite(
+        dues.map(({ _id, stamp }) => ({
+          updateOne: { filter: { _id, stamp }, update: { $inc: { tries: 1 }, $set: { since } } },
+        })) as never,
+        { ordered: false },
       );
     },
 
@@ -73,16 +86,20 @@ export function createDueRepository({ models, now }: Database) {
       return models.dues.countDocuments({ lane, failed: false });
     },
 
-    /** Sets aside what a lane could not send, until the next change of it. @returns what was set aside. */
-    async setAside(lane: string): Promise<DueDoc[]> {
-      const dues = await models.dues.find({ lane, failed: false }).lean();
+    /** Everything a lane has to send. */
+    async all(lane: string): Promise<DueDoc[]> {
+      return models.dues.find({ lane, failed: false }).lean();
+    },
+
+    /** Sets aside what a lane could not send, until the next change of it. */
+    async setAside(dues: readonly Pick<DueDoc, '_id' | 'stamp'>[]): Promise<void> {
+      if (dues.length === 0) return;
       await models.dues.collection.bulkWrite(
-        dues.map(({ _id, revision }) => ({
-          updateOne: { filter: { _id, revision }, update: { $set: { failed: true } } },
+        dues.map(({ _id, stamp }) => ({
+          updateOne: { filter: { _id, stamp }, update: { $set: { failed: true } } },
         })) as never,
         { ordered: false },
       );
-      return dues;
     },
 
     /** Lanes with marks older than the given time: their workflow should be running. */

@@ -4,7 +4,8 @@ import { newId } from '../../domain/ids';
 import { type Database, isDuplicateKey } from '../database';
 import type { InboxDoc } from '../models/documents';
 
-export const INBOX_DAYS = 30;
+/** How long an event is kept after it was dealt with. */
+const INBOX_DAYS = 30;
 const DAY_MS = 86_400_000;
 /** A first request that died releases its key after this long; http-api.md. */
 export const IDEMPOTENCY_LEASE_MS = 60_000;
@@ -50,7 +51,7 @@ export function createInboxRepository({ models, now, cipher }: Database) {
         body: cipher.seal(event.body, `${event.store?.account ?? 'unrouted'}/inbox/${_id}`),
         status,
         receivedAt: now(),
-        expiresAt: new Date(now().getTime() + INBOX_DAYS * DAY_MS),
+        expiresAt: status === 'stored' ? null : new Date(now().getTime() + INBOX_DAYS * DAY_MS),
       };
       try {
         await models.inbox.collection.insertOne(row as never);
@@ -67,8 +68,27 @@ export function createInboxRepository({ models, now, cipher }: Database) {
       return rows.map(({ _id }) => _id);
     },
 
-    async done(ids: readonly string[], status: 'done' | 'refused'): Promise<void> {
-      if (ids.length > 0) await models.inbox.updateMany({ _id: { $in: [...ids] } }, { $set: { status } });
+    /** Whether one of the events came after the given time. */
+    async anySince(ids: readonly string[], time: Date): Promise<boolean> {
+      return (await models.inbox.exists({ _id: { $in: [...ids] }, receivedAt: { $gt: time } })) !== null;
+    },
+
+    async done(ids: readonly string[], status: 'done' | 'refused' | 'ignored'): Promise<void> {
+      if (ids.length === 0) return;
+      const expiresAt = new Date(now().getTime() + INBOX_DAYS * DAY_MS);
+      await models.inbox.updateMany({ _id: { $in: [...ids] } }, { $set: { status, expiresAt } });
+    },
+
+    /** Events that came before their shop was connected belong to its store from now on. @returns their orders */
+    async route(platform: string, shopId: string, store: { id: string; account: string }): Promise<string[]> {
+      const rows = await models.inbox
+        .find({ platform, shopId, status: 'unrouted', platformOrder: { $ne: null } }, { platformOrder: 1 })
+        .lean();
+      await models.inbox.updateMany(
+        { _id: { $in: rows.map(({ _id }) => _id) } },
+        { $set: { status: 'stored', store: store.id, account: store.account, expiresAt: null } },
+      );
+      return [...new Set(rows.flatMap(({ platformOrder }) => platformOrder ?? []))];
     },
 
     /** Orders whose events were stored before the given time and not taken in. */

@@ -140,6 +140,12 @@ export function createLaneRepository(db: Database) {
       await dues.settle(null, batch);
     },
 
+    /** Items the platform would not take in many tries: recorded as failed and set aside until their next change. */
+    async fail(batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
+      await recordAs('failed', batch, failure);
+      await dues.setAside(batch);
+    },
+
     /** The lane waits for a decision: listed as an operation, its owner told once an hour at most. */
     async park(store: string, failure: LaneFailure): Promise<void> {
       const row = found(await models.stores.findById(store).lean(), 'store');
@@ -186,7 +192,8 @@ export function createLaneRepository(db: Database) {
     /** What was due is recorded as failed and set aside until its next change. */
     async abandon(store: string, failure: LaneFailure): Promise<void> {
       const workflowId = storeLaneId(store);
-      const batch = await dues.setAside(workflowId);
+      const batch = await dues.all(workflowId);
+      await dues.setAside(batch);
       await recordAs('failed', batch, failure);
       await operations.end(null, workflowId, 'abandoned', {
         error: { code: 'platform_unavailable', detail: failure.detail },

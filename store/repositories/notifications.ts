@@ -7,6 +7,7 @@ export const NOTIFICATION_EVENTS = {
   application_submitted: 'A distributor applied',
   application_decided: 'Your application was decided',
   order_push_failed: 'An order push failed',
+  order_refused: 'A platform does not give out an order it told of',
   store_needs_authorization: 'A store must be authorised again',
   stock_push_failed: 'A stock push failed',
 } as const;

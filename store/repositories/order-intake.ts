@@ -286,26 +286,42 @@ export function createOrderIntake(db: Database) {
     };
   }
 
-  /** A cancelled order gives back what no push holds; what was pushed is settled by a recall. */
-  async function release(session: ClientSession, order: OrderDoc): Promise<string[]> {
-    const packages = await models.packages
-      .find({ order: order._id, status: { $in: ['new', 'push_failed'] }, parked: false, supplyOrder: null })
-      .session(session)
-      .lean();
+  /** A package of a cancelled order that no push holds gives its goods back. @returns lanes to wake */
+  async function cancel(session: ClientSession, pkg: PackageDoc): Promise<string[]> {
+    const needed = quantitiesOf(pkg.lines);
+    const { _id: id, account, partnership, warehouse } = pkg;
+    if (pkg.allocated && warehouse !== null)
+      await allocate(session, { id, account, partnership, warehouse }, needed, -1);
+    await models.packages.updateOne(
+      { _id: id },
+      { $set: { status: 'cancelled', allocated: false, parked: false, updatedAt: now() } },
+      { session },
+    );
+    return stock.markChanged(session, account, [...needed.keys()], `release ${id}`);
+  }
+
+  /** The order was cancelled: what no push holds is given back now; a push that is under way sees it when it ends. */
+  async function cancelPackages(session: ClientSession, order: OrderDoc): Promise<string[]> {
+    const packages = await models.packages.find({ order: order._id, supplyOrder: null }).session(session).lean();
     const lanes: string[] = [];
-    for (const pkg of packages) {
-      const needed = quantitiesOf(pkg.lines);
-      const { _id: id, account, partnership, warehouse } = pkg;
-      if (pkg.allocated && warehouse !== null)
-        await allocate(session, { id, account, partnership, warehouse }, needed, -1);
-      await models.packages.updateOne(
-        { _id: pkg._id },
-        { $set: { status: 'cancelled', allocated: false, updatedAt: now() } },
-        { session },
-      );
-      lanes.push(...(await stock.markChanged(session, pkg.account, [...needed.keys()], `release ${pkg._id}`)));
-    }
+    for (const pkg of packages)
+      if ((pkg.status === 'new' || pkg.status === 'push_failed') && !pkg.parked)
+        lanes.push(...(await cancel(session, pkg)));
+      // Written, so that the end of a push which has not seen the cancellation conflicts with it.
+      else await models.packages.updateOne({ _id: pkg._id }, { $set: { updatedAt: now() } }, { session });
     return lanes;
+  }
+
+  /**
+   * An order waits for listings. Those that connect them look for waiting orders; each side writes what the other reads, so
+   * that the two can't pass each other unseen.
+   */
+  async function askInVain(session: ClientSession, store: string, lines: readonly OrderLine[]): Promise<void> {
+    const step = { $inc: { missed: 1 } };
+    const wanted = lines.flatMap(({ listing, unmappedReason }) => (unmappedReason === null ? [] : (listing ?? [])));
+    if (wanted.length === 0) return;
+    await models.listings.updateMany({ _id: { $in: wanted } }, step, { session });
+    await models.stores.updateOne({ _id: store }, step, { session });
   }
 
   async function takeInOnce(session: ClientSession, incoming: IncomingOrder): Promise<IntakeResult> {
@@ -314,8 +330,10 @@ export function createOrderIntake(db: Database) {
     const rank = (state: string) => ORDER_STATES.indexOf(state as IncomingOrder['state']);
     const isNews =
       !there ||
-      incoming.version > there.version ||
-      (incoming.version === there.version && rank(incoming.state) > rank(there.state));
+      // A cancelled order stays cancelled.
+      (there.state !== 'cancelled' &&
+        (incoming.version > there.version ||
+          (incoming.version === there.version && rank(incoming.state) > rank(there.state))));
     const waitsForSync = there !== null && there.syncedAt === null && there.state !== 'cancelled';
     if (there && !isNews && !(waitsForSync && incoming.version === there.version))
       return { order: there._id, outcome: 'unchanged', packages: there.packages, lanes: [] };
@@ -345,11 +363,13 @@ export function createOrderIntake(db: Database) {
     const lanes: string[] = [];
     let outcome: IntakeResult['outcome'] = 'updated';
     if (incoming.state === 'cancelled') {
-      if (there?.syncedAt) lanes.push(...(await release(session, there)));
+      if (there?.syncedAt) lanes.push(...(await cancelPackages(session, there)));
     } else if (incoming.state === 'unpaid') outcome = 'unpaid';
     else if (!base.syncedAt) {
-      if (lines.some(({ unmappedReason }) => unmappedReason !== null)) outcome = 'unmapped';
-      else {
+      if (lines.some(({ unmappedReason }) => unmappedReason !== null)) {
+        outcome = 'unmapped';
+        await askInVain(session, incoming.store, lines);
+      } else {
         const sources = await split(session, incoming.account, lines, skus);
         const packages: PackageDoc[] = [];
         for (const [index, source] of sources.entries())
@@ -367,7 +387,7 @@ export function createOrderIntake(db: Database) {
   }
 
   /** Takes an order in, or takes note of its newer state. Safe to repeat and to run at once; an older state changes nothing. */
-  return async function takeIn(incoming: IncomingOrder): Promise<IntakeResult> {
+  async function takeIn(incoming: IncomingOrder): Promise<IntakeResult> {
     for (let attempt = 1; ; attempt += 1)
       try {
         return await db.transact((session) => takeInOnce(session, incoming), `stock/${incoming.account}`);
@@ -375,5 +395,7 @@ export function createOrderIntake(db: Database) {
         // Another process took the same order in first; the second look finds it.
         if (!isDuplicateKey(error) || attempt >= 3) throw error;
       }
-  };
+  }
+
+  return { takeIn, cancel };
 }

@@ -31,7 +31,7 @@ export type PushOutcome =
   | { readonly outcome: 'pushed'; readonly supplyOrder: string; readonly lanes: readonly string[] }
   | { readonly outcome: 'refused'; readonly blockers: readonly Blocker[] }
   /** Another attempt, a recall or an abandon came first. */
-  | { readonly outcome: 'superseded'; readonly status: PackageStatus };
+  | { readonly outcome: 'superseded'; readonly status: PackageStatus; readonly lanes: readonly string[] };
 
 export type PushStart =
   | {
@@ -78,6 +78,7 @@ export function createOrderRepository(db: Database) {
   const notifications = createNotificationRepository(db);
   const operations = createOperationRepository(db);
   const stock = createStockRepository(db);
+  const intake = createOrderIntake(db);
 
   function quantities(pkg: PackageDoc): Map<string, { supplierSku: string; quantity: number }> {
     const needed = new Map<string, { supplierSku: string; quantity: number }>();
@@ -160,6 +161,12 @@ export function createOrderRepository(db: Database) {
     return { blockers, charge };
   }
 
+  /** A push that ends undone gives the goods of a cancelled order back. @returns lanes to wake, or null where it is not cancelled */
+  async function cancelWithOrder(session: ClientSession, pkg: PackageDoc): Promise<string[] | null> {
+    const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
+    return order?.state === 'cancelled' ? intake.cancel(session, pkg) : null;
+  }
+
   async function refuse(session: ClientSession, pkg: PackageDoc, blockers: readonly Blocker[]): Promise<void> {
     await models.packages.updateOne(
       { _id: pkg._id },
@@ -199,8 +206,15 @@ export function createOrderRepository(db: Database) {
     const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
     if (pkg.supplyOrder !== null) return { outcome: 'pushed', supplyOrder: pkg.supplyOrder, lanes: [] };
     if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked))
-      return { outcome: 'superseded', status: pkg.status };
+      return { outcome: 'superseded', status: pkg.status, lanes: [] };
     const workflowId = orderPushId(id, attempt);
+    const cancelled = await cancelWithOrder(session, pkg);
+    if (cancelled !== null) {
+      await operations.end(session, workflowId, 'failed', {
+        error: { code: 'not_pushable', detail: 'The order was cancelled' },
+      });
+      return { outcome: 'superseded', status: 'cancelled', lanes: cancelled };
+    }
     const { blockers, charge } = await judge(session, pkg, terms);
     if (blockers.length > 0 || charge === null) {
       await refuse(session, pkg, blockers);
@@ -314,7 +328,7 @@ export function createOrderRepository(db: Database) {
   }
 
   return {
-    takeIn: createOrderIntake(db),
+    takeIn: intake.takeIn,
 
     /**
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
@@ -356,6 +370,8 @@ export function createOrderRepository(db: Database) {
         if (pkg.status === 'pushing') return { kind: 'running', ...there };
         if (pkg.status !== 'new' && pkg.status !== 'push_failed')
           throw new HubError('not_pushable', `The package is ${pkg.status}`, { members: { status: pkg.status } });
+        const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
+        if (order?.state === 'cancelled') throw new HubError('not_pushable', 'The order is cancelled');
         const { blockers } = await judge(session, pkg, terms);
         if (blockers.length > 0) {
           await refuse(session, pkg, blockers);
@@ -435,32 +451,28 @@ export function createOrderRepository(db: Database) {
     },
 
     /** Ends an attempt that was not done. One that was done after all stays done. @returns whether it was pushed */
-    async abandon(id: string, attempt: number, why: string): Promise<{ pushed: boolean }> {
+    async abandon(id: string, attempt: number, why: string): Promise<{ pushed: boolean; lanes: readonly string[] }> {
       return db.transact(async (session) => {
         const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
-        if (pkg.supplyOrder !== null) return { pushed: true };
-        if (pkg.attempt !== attempt) return { pushed: false };
+        if (pkg.supplyOrder !== null) return { pushed: true, lanes: [] };
+        if (pkg.attempt !== attempt || pkg.status === 'cancelled') return { pushed: false, lanes: [] };
+        const failure = {
+          code: 'abandoned',
+          detail: why,
+          held: 'the allocation in the distributor’s supplier warehouse',
+          retryable: true,
+        };
+        await operations.end(session, orderPushId(id, attempt), 'abandoned', {
+          error: { code: 'abandoned', detail: why },
+        });
+        const cancelled = await cancelWithOrder(session, pkg);
+        if (cancelled !== null) return { pushed: false, lanes: cancelled };
         await models.packages.updateOne(
           { _id: id },
-          {
-            $set: {
-              status: 'push_failed',
-              parked: false,
-              failure: {
-                code: 'abandoned',
-                detail: why,
-                held: 'the allocation in the distributor’s supplier warehouse',
-                retryable: true,
-              },
-              updatedAt: now(),
-            },
-          },
+          { $set: { status: 'push_failed', parked: false, failure, updatedAt: now() } },
           { session },
         );
-        await operations.end(session, orderPushId(id, attempt), 'abandoned', {
-          error: { code: 'internal', detail: why },
-        });
-        return { pushed: false };
+        return { pushed: false, lanes: [] };
       });
     },
 

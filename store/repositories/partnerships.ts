@@ -111,11 +111,12 @@ export function createPartnershipRepository(db: Database) {
       if (there.baseCurrency === currency) return completeStep(account, 'base-currency', {});
       if (there.pushed) throw new HubError('base_currency_fixed', `It is ${there.baseCurrency}`);
       await db.transact(async (session) => {
-        await models.suppliers.updateOne(
-          { _id: account },
+        const { matchedCount } = await models.suppliers.updateOne(
+          { _id: account, pushed: false },
           { $set: { baseCurrency: currency, fees: null, rates: [] }, $pull: { steps: { $in: ['pricing', 'fees'] } } },
           { session },
         );
+        if (matchedCount === 0) throw new HubError('base_currency_fixed', 'An order was pushed just now');
         await models.products.updateMany({ supplier: account }, { $set: { basePrice: null } }, { session });
       });
       return completeStep(account, 'base-currency', {});

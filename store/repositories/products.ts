@@ -320,6 +320,7 @@ export function createProductRepository(db: Database) {
                 components: [],
                 mirror: source,
                 followers: 0,
+                command: null,
                 createdAt: now(),
               },
             ],

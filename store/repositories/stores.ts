@@ -7,7 +7,6 @@ import { processId, storeLaneId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { InboxDoc, ListingDoc, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
-import { INBOX_DAYS } from './inbox';
 import { createNotificationRepository } from './notifications';
 import { createStockRepository } from './stock';
 
@@ -56,6 +55,8 @@ export function createStoreRepository(db: Database) {
     rows: readonly ListingDoc[],
   ): Promise<string[]> {
     if (rows.length === 0) return [];
+    const stores = [...new Set(rows.map(({ store }) => store))];
+    await models.stores.updateMany({ _id: { $in: stores } }, { $inc: { missed: 1 } }, { session });
     const waiting = await models.orders
       .find({ account, syncedAt: null, 'lines.listing': { $in: rows.map(({ _id }) => _id) } })
       .session(session)
@@ -75,7 +76,7 @@ export function createStoreRepository(db: Database) {
         body: cipher.seal('{}', `${account}/inbox/${_id}`),
         status: 'stored',
         receivedAt: at,
-        expiresAt: new Date(at.getTime() + INBOX_DAYS * 86_400_000),
+        expiresAt: null,
       };
     });
     await models.inbox.collection.insertMany(events as never, { session });
@@ -111,6 +112,7 @@ export function createStoreRepository(db: Database) {
         accessExpiresAt: null,
         refreshExpiresAt: null,
         tokenVersion: 0,
+        missed: 0,
         refreshLease: null,
         createdAt: now(),
       };
@@ -239,26 +241,27 @@ export function createStoreRepository(db: Database) {
         .lean();
     },
 
-    /** Stores a new pair before anybody uses it. */
+    /**
+     * Stores a new pair before anybody uses it. Where the owner disconnected the store or authorised it anew meanwhile, theirs
+     * stands and this pair is dropped. @returns the row as it is
+     */
     async storeTokens(row: StoreDoc, tokens: TokenPair): Promise<StoreDoc> {
-      return found(
-        await models.stores
-          .findOneAndUpdate(
-            { _id: row._id },
-            {
-              $set: {
-                tokens: cipher.seal(JSON.stringify([tokens.accessToken, tokens.refreshToken]), context(row)),
-                accessExpiresAt: new Date(tokens.accessExpiresAt),
-                refreshExpiresAt: new Date(tokens.refreshExpiresAt),
-                refreshLease: null,
-              },
-              $inc: { tokenVersion: 1 },
+      const stored = await models.stores
+        .findOneAndUpdate(
+          { _id: row._id, tokenVersion: row.tokenVersion, status: 'connected' },
+          {
+            $set: {
+              tokens: cipher.seal(JSON.stringify([tokens.accessToken, tokens.refreshToken]), context(row)),
+              accessExpiresAt: new Date(tokens.accessExpiresAt),
+              refreshExpiresAt: new Date(tokens.refreshExpiresAt),
+              refreshLease: null,
             },
-            { returnDocument: 'after' },
-          )
-          .lean(),
-        'store',
-      );
+            $inc: { tokenVersion: 1 },
+          },
+          { returnDocument: 'after' },
+        )
+        .lean();
+      return stored ?? found(await models.stores.findById(row._id).lean(), 'store');
     },
 
     async releaseRefreshLease(store: string, holder: string): Promise<void> {
@@ -339,6 +342,7 @@ export function createStoreRepository(db: Database) {
             sku,
             unconnectedReason: sku !== null ? null : code === '' ? 'empty_code' : 'no_such_sku',
             automatic: old?.automatic ?? true,
+            missed: old?.missed ?? 0,
             updatedAt: now(),
           };
         });

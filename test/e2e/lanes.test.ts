@@ -145,9 +145,11 @@ describe('the lanes of an account', () => {
         for await (const { workflowId } of hub.client.workflow.list({ query })) found.push(workflowId);
         expect(found).toEqual([lane]);
       });
-      expect(
-        await hub.store.operations.list(supplier.id, { status: 'parked' }, { limit: 10, after: null }),
-      ).toMatchObject({ items: [{ workflowId: lane, error: { code: 'platform_unavailable' } }] });
+      await eventually(async () =>
+        expect(
+          await hub.store.operations.list(supplier.id, { status: 'parked' }, { limit: 10, after: null }),
+        ).toMatchObject({ items: [{ workflowId: lane, error: { code: 'platform_unavailable' } }] }),
+      );
       expect((await hub.store.notifications.list(supplier.id, { limit: 10, after: null })).items).toMatchObject([
         { event: 'stock_push_failed', document: bad.id },
       ]);

@@ -238,6 +238,7 @@ const PATHS: Record<string, Path> = {
       intakes: 0,
       publications: 0,
       downloads: 0,
+      parkedLanes: 0,
       partnerships: 0,
       renewed: 0,
     }),

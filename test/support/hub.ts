@@ -26,6 +26,7 @@ export interface HubOptions {
   readonly lanes?: Partial<ProcessSettings['lanes']>;
   readonly orderPush?: Partial<ProcessSettings['orderPush']>;
   readonly sweepGraceMs?: number;
+  readonly intakeRefuseAfterMs?: number;
   readonly platformTimeoutMs?: number;
   readonly withoutWorker?: boolean;
   readonly cachedWorkflows?: number;
@@ -134,6 +135,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       logger,
       workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
       sweepGraceMs: options.sweepGraceMs ?? 500,
+      intakeRefuseAfterMs: options.intakeRefuseAfterMs ?? 0,
       shutdownMs: 2_000,
       limits: {
         concurrentActivities: 50,

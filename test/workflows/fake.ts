@@ -87,7 +87,8 @@ export async function openStage(options: { cachedWorkflows?: number } = {}): Pro
     },
     async close() {
       worker.shutdown();
-      await running;
+      // A local activity that is still under way makes the SDK complain at the very end; the tests are over by then.
+      await running.catch(() => {});
       await connection.close();
       await nativeConnection.close();
     },
