@@ -4,7 +4,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createStoreAccess } from '../activities/tokens';
 import { storeLaneId } from '../domain/process-ids';
 import { testEnvironment } from '../test/support/environment';
-import { eventually, startHub } from '../test/support/hub';
+import { eventually, startHub, TEST_KEYS } from '../test/support/hub';
 import {
   type ConnectedStore,
   makeDistributor,
@@ -13,6 +13,7 @@ import {
   makeSupplier,
   shownQuantity,
 } from '../test/support/scenario';
+import { createDataConverter } from '../workflows/encoding';
 import { figure, inParallel, type Section, seconds } from './report';
 
 const SKUS = 200;
@@ -32,6 +33,7 @@ export async function laneWrites(): Promise<Section> {
     connection,
     taskQueue,
     workflowsPath: resolve(__dirname, 'baseline-workflows.ts'),
+    dataConverter: createDataConverter(TEST_KEYS),
     activities: {
       async writeOne({
         store,

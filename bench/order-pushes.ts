@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { orderPushId } from '../domain/process-ids';
 import { testEnvironment } from '../test/support/environment';
-import { startHub } from '../test/support/hub';
+import { startHub, TEST_KEYS } from '../test/support/hub';
 import {
   type Distributor,
   makeDistributor,
@@ -12,6 +12,7 @@ import {
   pushEnd,
   type Supplier,
 } from '../test/support/scenario';
+import { createDataConverter } from '../workflows/encoding';
 import { figure, inParallel, median, type Section, seconds } from './report';
 
 const ROUNDS = 4;
@@ -28,6 +29,7 @@ export async function orderPushes(): Promise<Section> {
     connection,
     taskQueue,
     workflowsPath: resolve(__dirname, 'baseline-workflows.ts'),
+    dataConverter: createDataConverter(TEST_KEYS),
     activities: { async nothing() {} },
     maxConcurrentWorkflowTaskExecutions: 20,
   });
