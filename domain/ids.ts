@@ -8,15 +8,6 @@ declare const brand: unique symbol;
 /** A string that names one kind of thing; the brand stops one kind from being passed for another. */
 export type Id<Kind extends string> = string & { readonly [brand]: Kind };
 
-export type AccountId = Id<'account'>;
-export type WarehouseId = Id<'warehouse'>;
-export type PartnershipId = Id<'partnership'>;
-export type StoreId = Id<'store'>;
-export type ListingId = Id<'listing'>;
-export type OrderId = Id<'order'>;
-export type PackageId = Id<'package'>;
-export type SupplyOrderId = Id<'supplyOrder'>;
-
 /** One prefix per kind of thing that gets an id of its own. */
 export const ID_PREFIXES = {
   account: 'acct',

@@ -1,5 +1,5 @@
 /** The connection to MongoDB, and the one way to run a transaction. */
-import mongoose, { type ClientSession, type Connection } from 'mongoose';
+import mongoose, { type ClientSession, type Connection, type QueryFilter } from 'mongoose';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { HubError } from '../domain/failures';
 import { createFieldCipher, type FieldCipher, type KeyRing } from './cipher';
@@ -114,6 +114,23 @@ export interface PageRequest {
   readonly limit: number;
   /** The `_id` after which to go on. */
   readonly after: string | null;
+}
+
+/** The order of lists that show the newest first, by the time field named; ids decide between equal times. */
+export function newestFirst(field: string): Record<string, -1> {
+  return { [field]: -1, _id: -1 };
+}
+
+/** What comes after a cursor made by `timeCursor`, in that order. */
+export function olderThan<T>(field: string, after: string | null): QueryFilter<T> {
+  const [time, id] = after?.split('|', 2) ?? [];
+  if (time === undefined || id === undefined) return {};
+  const at = new Date(Number(time));
+  return { $or: [{ [field]: { $lt: at } }, { [field]: at, _id: { $lt: id } }] } as QueryFilter<T>;
+}
+
+export function timeCursor(at: Date, id: string): string {
+  return `${at.getTime()}|${id}`;
 }
 
 /** Cuts one row more than asked for into a page and the cursor of the next. */

@@ -3,7 +3,17 @@ import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import type { Currency, Money } from '../../domain/money';
 import type { Charge } from '../../domain/pricing';
-import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import {
+  type Database,
+  found,
+  isDuplicateKey,
+  newestFirst,
+  olderThan,
+  type Page,
+  type PageRequest,
+  timeCursor,
+  toPage,
+} from '../database';
 import type { BillingAccountDoc, RecordDoc, RecordType } from '../models/documents';
 
 export interface Booking {
@@ -127,21 +137,15 @@ export function createBillingRepository(db: Database) {
 
     /** Records of one partnership, newest first. `party` is the account that looks; it must be one of the two. */
     async records(party: string, partnership: string, page: PageRequest): Promise<Page<RecordDoc>> {
-      const [at, id] = page.after?.split('|', 2) ?? [];
       const rows = await models.records
         .find({
           partnership,
-          $and: [
-            { $or: [{ supplier: party }, { distributor: party }] },
-            ...(at === undefined || id === undefined
-              ? []
-              : [{ $or: [{ at: { $lt: new Date(Number(at)) } }, { at: new Date(Number(at)), _id: { $lt: id } }] }]),
-          ],
+          $and: [{ $or: [{ supplier: party }, { distributor: party }] }, olderThan<RecordDoc>('at', page.after)],
         })
-        .sort({ at: -1, _id: -1 })
+        .sort(newestFirst('at'))
         .limit(page.limit + 1)
         .lean();
-      return toPage(rows, page.limit, (row) => `${row.at.getTime()}|${row._id}`);
+      return toPage(rows, page.limit, (row) => timeCursor(row.at, row._id));
     },
   };
 }

@@ -1,6 +1,15 @@
 /** In-app notifications: one per event, exactly once, by an id made from the event. */
 import type { ClientSession } from 'mongoose';
-import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import {
+  type Database,
+  found,
+  newestFirst,
+  olderThan,
+  type Page,
+  type PageRequest,
+  timeCursor,
+  toPage,
+} from '../database';
 import type { NotificationDoc } from '../models/documents';
 
 export const NOTIFICATION_EVENTS = {
@@ -45,18 +54,15 @@ export function createNotificationRepository({ models, now }: Database) {
     },
 
     async list(account: string, page: PageRequest): Promise<Page<NotificationDoc>> {
-      const [at, id] = page.after?.split('|', 2) ?? [];
       const rows = await models.notifications
         .find({
           account,
-          ...(at === undefined || id === undefined
-            ? {}
-            : { $or: [{ at: { $lt: new Date(Number(at)) } }, { at: new Date(Number(at)), _id: { $lt: id } }] }),
+          ...olderThan('at', page.after),
         })
-        .sort({ at: -1, _id: -1 })
+        .sort(newestFirst('at'))
         .limit(page.limit + 1)
         .lean();
-      return toPage(rows, page.limit, (row) => `${row.at.getTime()}|${row._id}`);
+      return toPage(rows, page.limit, (row) => timeCursor(row.at, row._id));
     },
 
     async markRead(account: string, id: string): Promise<NotificationDoc> {

@@ -2,7 +2,16 @@
 import type { ClientSession } from 'mongoose';
 import { FAILURES, type FailureCode } from '../../domain/failures';
 import { operationIdOf } from '../../domain/process-ids';
-import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import {
+  type Database,
+  found,
+  newestFirst,
+  olderThan,
+  type Page,
+  type PageRequest,
+  timeCursor,
+  toPage,
+} from '../database';
 import type { OperationDoc, OperationStatus } from '../models/documents';
 
 export interface OperationStart {
@@ -87,24 +96,16 @@ export function createOperationRepository({ models, now }: Database) {
       filter: { status?: OperationStatus; kind?: string },
       page: PageRequest,
     ): Promise<Page<OperationDoc>> {
-      const [at, id] = page.after?.split('|', 2) ?? [];
       const rows = await models.operations
         .find({
           accounts: account,
           ...filter,
-          ...(at === undefined || id === undefined
-            ? {}
-            : {
-                $or: [
-                  { createdAt: { $lt: new Date(Number(at)) } },
-                  { createdAt: new Date(Number(at)), _id: { $lt: id } },
-                ],
-              }),
+          ...olderThan('createdAt', page.after),
         })
-        .sort({ createdAt: -1, _id: -1 })
+        .sort(newestFirst('createdAt'))
         .limit(page.limit + 1)
         .lean();
-      return toPage(rows, page.limit, (row) => `${row.createdAt.getTime()}|${row._id}`);
+      return toPage(rows, page.limit, (row) => timeCursor(row.createdAt, row._id));
     },
 
     /** Operations that should have a running workflow and were last heard of before the given time. */

@@ -3,7 +3,16 @@ import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { mirrorLaneId, storeLaneId } from '../../domain/process-ids';
 import { type AdjustmentKind, adjust, available, availableSets, type StockLevels } from '../../domain/stock';
-import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import {
+  type Database,
+  found,
+  newestFirst,
+  olderThan,
+  type Page,
+  type PageRequest,
+  timeCursor,
+  toPage,
+} from '../database';
 import type { StockDoc, StockJournalDoc } from '../models/documents';
 import { createDueRepository, type DueSubject } from './dues';
 
@@ -323,20 +332,17 @@ export function createStockRepository(db: Database) {
       filter: { sku?: string; warehouse?: string },
       page: PageRequest,
     ): Promise<Page<StockJournalDoc>> {
-      const [at, key] = page.after?.split('|', 2) ?? [];
       const rows = await models.stockJournal
         .find({
           account,
           ...(filter.sku === undefined ? {} : { sku: filter.sku }),
           ...(filter.warehouse === undefined ? {} : { warehouse: filter.warehouse }),
-          ...(at === undefined || key === undefined
-            ? {}
-            : { $or: [{ at: { $lt: new Date(Number(at)) } }, { at: new Date(Number(at)), _id: { $lt: key } }] }),
+          ...olderThan('at', page.after),
         })
-        .sort({ at: -1, _id: -1 })
+        .sort(newestFirst('at'))
         .limit(page.limit + 1)
         .lean();
-      return toPage(rows, page.limit, (row) => `${row.at.getTime()}|${row._id}`);
+      return toPage(rows, page.limit, (row) => timeCursor(row.at, row._id));
     },
   };
 }
