@@ -2,6 +2,8 @@
 export interface Section {
   readonly title: string;
   readonly how: string;
+  /** Where the time goes, where an aim may be missed. */
+  readonly note?: string;
   readonly rows: readonly { readonly what: string; readonly value: string; readonly aim?: string }[];
 }
 

@@ -1,4 +1,5 @@
 /** The worker's process: connect, serve, drain, close. */
+import { constants, setPriority } from 'node:os';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { type Config, loadConfig } from '../config/env';
@@ -64,6 +65,8 @@ function installRuntime(config: Config, logger: Logger): void {
 
 async function main(): Promise<void> {
   const config = loadConfig();
+  // Where API and worker share a machine, answering comes before working off.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const logger = createLogger({ ...config.log, service: 'worker' });
   installRuntime(config, logger);
   let stopping = false;

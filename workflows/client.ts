@@ -5,6 +5,7 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
+import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { Approval, PartnershipStatus } from '../domain/partnership';
 import { JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
@@ -24,6 +25,9 @@ import type { storeLane } from './store-lane';
  */
 const WAKE_PAUSE_MS = 200;
 const POLL_MS = 50;
+/** Intakes told at once, and waiting to be: a flood of webhooks must not keep the process from answering the next one. */
+const INTAKES_AT_ONCE = 2;
+const INTAKES_WAITING = 5_000;
 /** An update waits for a worker at most this long; the caller is answered 503 then. Milliseconds. */
 const UPDATE_MS = 15_000;
 
@@ -79,6 +83,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
   /** Lanes told a moment ago; true where there was news since. */
   const told = new Map<string, boolean>();
   const underway = new Set<Promise<unknown>>();
+  const intakeTurn = pLimit(INTAKES_AT_ONCE);
 
   /** Temporal's own trouble is `unavailable`; refusals pass. */
   async function reach<T>(work: () => Promise<T>): Promise<T> {
@@ -204,7 +209,9 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       await begin(() => client.workflow.start(type, options));
     },
     takeInOrder(store, platformOrder) {
-      bestEffort('order intake', takeInOrderNow(store, platformOrder));
+      // The inbox holds it: what does not fit in here is the sweep's.
+      if (intakeTurn.pendingCount < INTAKES_WAITING)
+        bestEffort('order intake', intakeTurn(takeInOrderNow, store, platformOrder));
     },
     takeInOrderNow,
     startDownload,
