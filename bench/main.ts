@@ -69,6 +69,7 @@ function render(section: Section): string {
     '| --- | --- | --- |',
     ...rows,
     '',
+    ...(section.note ? [section.note, ''] : []),
   ].join('\n');
 }
 
