@@ -32,6 +32,30 @@ export interface DatabaseOptions {
   readonly maxPoolSize?: number;
 }
 
+/** No answer on a connection for this long: it is given up. Milliseconds. */
+const SOCKET_MS = 45_000;
+/**
+ * A transaction that takes longer is no longer waited for, so that those behind it get their turn. It may still commit:
+ * whoever asked tries again and finds it done. Milliseconds.
+ */
+const TRANSACTION_MS = 30_000;
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new HubError('unavailable', 'The database does not answer in time')),
+      TRANSACTION_MS,
+    );
+  });
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Connects, and makes what is missing of collections and indexes. */
 export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
   const connection = mongoose.createConnection(options.uri, {
@@ -41,6 +65,8 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     serverSelectionTimeoutMS: options.serverSelectionTimeoutMs ?? 5_000,
     monitorCommands: options.monitorCommands ?? false,
     maxPoolSize: options.maxPoolSize ?? 50,
+    // An answer that never comes (the server was killed in the middle) must end some time.
+    socketTimeoutMS: SOCKET_MS,
     autoCreate: false,
     autoIndex: false,
     bufferCommands: false,
@@ -68,11 +94,11 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     cipher: createFieldCipher({ keys: options.dataKeys }),
     now: options.now ?? (() => new Date()),
     async transact(work, hot) {
-      if (hot === undefined) return once(work);
+      if (hot === undefined) return inTime(once(work));
       const turn = turns.get(hot) ?? pLimit(1);
       turns.set(hot, turn);
       try {
-        return await turn(() => once(work));
+        return await turn(() => inTime(once(work)));
       } finally {
         if (turn.activeCount === 0 && turn.pendingCount === 0) turns.delete(hot);
       }
