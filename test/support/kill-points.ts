@@ -59,12 +59,14 @@ export function createKillSwitch(point: KillPoint | null) {
         const id = (command.lsid as { id?: { buffer: Uint8Array } } | undefined)?.id;
         open.set(requestId, { step: begin(name, id && Buffer.from(id.buffer).toString('base64')), name });
       });
-      client.on('commandSucceeded', ({ requestId }) => {
+      // A command that failed, by a write conflict say, has an after too: what is told doesn't depend on who else writes.
+      const ended = ({ requestId }: { requestId: number }) => {
         const begun = open.get(requestId);
-        if (begun) reach({ ...begun, when: 'after' });
         open.delete(requestId);
-      });
-      client.on('commandFailed', ({ requestId }) => void open.delete(requestId));
+        if (begun) reach({ ...begun, when: 'after' });
+      };
+      client.on('commandSucceeded', ended);
+      client.on('commandFailed', ended);
     },
 
     /** Counts the calls of these methods, which are replaced on the object itself. */
