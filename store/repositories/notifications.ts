@@ -1,5 +1,6 @@
 /** In-app notifications: one per event, exactly once, by an id made from the event. */
 import type { ClientSession } from 'mongoose';
+import { NOTIFICATION_EVENTS, type NotificationEvent } from '../../domain/notifications';
 import {
   type Database,
   found,
@@ -11,16 +12,6 @@ import {
   toPage,
 } from '../database';
 import type { NotificationDoc } from '../models/documents';
-
-export const NOTIFICATION_EVENTS = {
-  application_submitted: 'A distributor applied',
-  application_decided: 'Your application was decided',
-  order_push_failed: 'An order push failed',
-  order_refused: 'A platform does not give out an order it told of',
-  store_needs_authorization: 'A store must be authorised again',
-  stock_push_failed: 'A stock push failed',
-} as const;
-export type NotificationEvent = keyof typeof NOTIFICATION_EVENTS;
 
 export interface Notice {
   readonly account: string;
