@@ -68,6 +68,8 @@ export const FAILURES = {
   insufficient_stock: refusal(409, 'Not enough is available'),
   quantity_below_zero: refusal(409, 'The change would make a quantity negative'),
   stock_is_mirrored: refusal(409, 'The stock is mirrored from its source and read-only here'),
+  level_limit: refusal(409, 'A supplier has at most 10 levels'),
+  level_in_use: refusal(409, 'The level is in use', 'Give those named another level first'),
   distribution_product_limit: refusal(409, 'A supplier has at most 200 distribution products'),
   combination_not_supported: refusal(422, 'Combination SKUs can not be distributed'),
   sub_distribution_not_allowed: refusal(422, 'A claimed SKU can not be distributed on'),

@@ -22,6 +22,8 @@ export const ID_PREFIXES = {
   package: 'pkg',
   supplyOrder: 'sord',
   pushRule: 'rule',
+  level: 'lvl',
+  visibilityRule: 'vis',
   notification: 'ntf',
   command: 'cmd',
   job: 'job',

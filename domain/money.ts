@@ -93,7 +93,7 @@ function sameCurrency(a: Money, b: Money): void {
 export const ROUNDINGS = ['up', 'down', 'standard', 'twoDecimals'] as const;
 export type Rounding = (typeof ROUNDINGS)[number];
 
-/** An exact non-negative fraction. */
+/** An exact fraction. The denominator is positive. */
 export interface Fraction {
   readonly numerator: bigint;
   readonly denominator: bigint;
@@ -110,6 +110,22 @@ export function fractionOf(text: string): Fraction | null {
 
 export function multiply(a: Fraction, b: Fraction): Fraction {
   return { numerator: a.numerator * b.numerator, denominator: a.denominator * b.denominator };
+}
+
+export function plus(a: Fraction, b: Fraction): Fraction {
+  return {
+    numerator: a.numerator * b.denominator + b.numerator * a.denominator,
+    denominator: a.denominator * b.denominator,
+  };
+}
+
+/** The exact decimal text of a fraction whose denominator is a power of ten, as all of ours are; without needless zeros. */
+export function decimalOf({ numerator, denominator }: Fraction): string {
+  const decimals = denominator.toString().length - 1;
+  const digits = (numerator < 0n ? -numerator : numerator).toString().padStart(decimals + 1, '0');
+  const whole = digits.slice(0, digits.length - decimals);
+  const part = digits.slice(digits.length - decimals).replace(/0+$/, '');
+  return `${numerator < 0n ? '-' : ''}${whole}${part === '' ? '' : `.${part}`}`;
 }
 
 /**

@@ -1,9 +1,12 @@
-/** What a distributor pays for a distribution product. Contract: catalogue.md, Distribution price. */
+/** What a distributor pays for a distribution product, and why. Contract: catalogue.md, Distribution price. */
 import {
   type Currency,
+  decimalOf,
   type Fraction,
+  fractionOf,
   type Money,
   multiply,
+  plus,
   type Rounding,
   roundToCurrency,
   roundUnits,
@@ -18,35 +21,162 @@ export interface ExchangeRate {
   readonly rate: string;
 }
 
+/** At most this many levels per supplier. */
+export const LEVEL_LIMIT = 10;
+
+/** How a level's price follows from the base price. Percents are exact decimal strings: "80" is 80 %. */
+export type LevelRule =
+  | { readonly kind: 'percentOfBase'; readonly percent: string }
+  | { readonly kind: 'basePlusPercent'; readonly percent: string }
+  /** May be negative. */
+  | { readonly kind: 'basePlusAmount'; readonly amount: Money };
+
 export interface PriceInput {
   readonly basePrice: Money | null;
+  /** The distributor's level; null: the base price counts. */
+  readonly level: { readonly id: string; readonly name: string; readonly rule: LevelRule } | null;
+  /** Fixed amounts in the base currency, for the distributor's level and for all levels. */
+  readonly skuPrice: { readonly forLevel: Money | null; readonly forAll: Money | null };
   readonly settlementCurrency: Currency;
   readonly rate: RateFound | null;
   readonly rounding: Rounding;
 }
 
+export const RATE_SOURCES = ['same', 'fixed', 'live'] as const;
+
 /** A rate with where it came from; the base currency itself has the rate 1 from `same`. */
 export interface RateFound {
   readonly value: Fraction;
   readonly text: string;
-  readonly source: 'same' | 'fixed';
+  readonly source: (typeof RATE_SOURCES)[number];
+  /** When a live rate was fetched, epoch ms. */
+  readonly fetchedAt?: number;
 }
 
-export type PriceDecision =
-  | { readonly ok: true; readonly price: Money; readonly rate: string; readonly source: RateFound['source'] }
-  | { readonly ok: false; readonly reason: 'price_missing' | 'exchange_rate_missing' };
+export const PRICE_STEPS = [
+  'sku_price_for_level',
+  'sku_price_for_all',
+  'base_price',
+  'level_rule',
+  'conversion',
+  'rounding',
+] as const;
 
-/** The price of one unit in the settlement currency, or why there is none. Never a price of 0 for want of a rate. */
-export function decidePrice(input: PriceInput): PriceDecision {
-  if (input.basePrice === null) return { ok: false, reason: 'price_missing' };
-  if (input.rate === null) return { ok: false, reason: 'exchange_rate_missing' };
-  const converted = multiply(units(input.basePrice), input.rate.value);
-  return {
-    ok: true,
-    price: roundUnits(converted, input.rounding, input.settlementCurrency),
-    rate: input.rate.text,
-    source: input.rate.source,
+/** One step of a price, in the order they are taken. */
+export interface PriceStep {
+  readonly step: (typeof PRICE_STEPS)[number];
+  /** The price comes through it. */
+  readonly used: boolean;
+  /** What it came to, exact and not rounded; null where there is nothing. */
+  readonly amount: string | null;
+  readonly currency: Currency | null;
+  readonly detail: string;
+}
+
+export type PriceReason = 'price_missing' | 'exchange_rate_missing';
+
+export type PriceDecision = { readonly steps: readonly PriceStep[] } & (
+  | { readonly ok: true; readonly price: Money; readonly rate: string; readonly source: RateFound['source'] }
+  | { readonly ok: false; readonly reason: PriceReason }
+);
+
+const percentOf = (text: string): Fraction =>
+  multiply(fractionOf(text) ?? { numerator: 0n, denominator: 1n }, { numerator: 1n, denominator: 100n });
+
+/** What a level makes of a base price, exact; null where its amount is in another currency than the base price. */
+export function applyLevel(rule: LevelRule, base: Money): Fraction | null {
+  const value = units(base);
+  if (rule.kind === 'percentOfBase') return multiply(value, percentOf(rule.percent));
+  if (rule.kind === 'basePlusPercent') return plus(value, multiply(value, percentOf(rule.percent)));
+  return rule.amount.currency === base.currency ? plus(value, units(rule.amount)) : null;
+}
+
+/** A level's rule in words. */
+export function describeLevelRule(rule: LevelRule): string {
+  if (rule.kind === 'percentOfBase') return `${rule.percent} % of the base price`;
+  if (rule.kind === 'basePlusPercent') return `base price plus ${rule.percent} %`;
+  const { amount, currency } = rule.amount;
+  return `base price ${amount < 0 ? 'minus' : 'plus'} ${decimalOf(units({ amount: Math.abs(amount), currency }))} ${currency}`;
+}
+
+/** The price in the base currency by the order of precedence, with every step that was looked at. */
+function unconverted({ basePrice, level, skuPrice }: PriceInput): { value: Fraction | null; steps: PriceStep[] } {
+  const steps: PriceStep[] = [];
+  let value: Fraction | null = null;
+  const look = (step: PriceStep['step'], amount: Money | null, found: string, missing: string, counts = true) => {
+    const used = counts && value === null && amount !== null;
+    steps.push({
+      step,
+      used,
+      amount: amount === null ? null : decimalOf(units(amount)),
+      currency: amount?.currency ?? null,
+      detail: amount === null ? missing : found,
+    });
+    if (used) value = units(amount);
   };
+  if (level !== null)
+    look(
+      'sku_price_for_level',
+      skuPrice.forLevel,
+      `SKU price for the level ${level.name}`,
+      `No SKU price for the level ${level.name}`,
+    );
+  look('sku_price_for_all', skuPrice.forAll, 'SKU price for all levels', 'No SKU price for all levels');
+  const isFixed = value !== null;
+  look('base_price', basePrice, 'Base price', 'No base price');
+  if (level === null || isFixed) return { value, steps };
+  const levelled = basePrice === null ? null : applyLevel(level.rule, basePrice);
+  steps.push({
+    step: 'level_rule',
+    used: levelled !== null,
+    amount: levelled === null ? null : decimalOf(levelled),
+    currency: basePrice?.currency ?? null,
+    detail: `Level ${level.name}: ${describeLevelRule(level.rule)}${
+      basePrice !== null && levelled === null ? ', which is not the base currency' : ''
+    }`,
+  });
+  return { value: levelled, steps };
+}
+
+const SOURCE_WORDS: Record<RateFound['source'], string> = {
+  same: 'Base and settlement currency are the same',
+  fixed: 'The supplier’s fixed rate',
+  live: 'The live rate',
+};
+
+/**
+ * The price of one unit in the settlement currency, or why there is none; each step of it either way. Never a price of 0
+ * for want of a rate. Precedence: SKU price for the level, SKU price for all levels, the level's rule on the base price;
+ * without a level the base price itself. Computed exactly, rounded once and last, never below 0.
+ */
+export function decidePrice(input: PriceInput): PriceDecision {
+  const { value, steps } = unconverted(input);
+  if (value === null) return { ok: false, reason: 'price_missing', steps };
+  const { rate, rounding, settlementCurrency: currency } = input;
+  if (rate === null) {
+    const detail = `There is neither a fixed nor a live rate to ${currency}`;
+    steps.push({ step: 'conversion', used: false, amount: null, currency, detail });
+    return { ok: false, reason: 'exchange_rate_missing', steps };
+  }
+  const converted = multiply(value, rate.value);
+  const price = roundUnits(converted, rounding, currency);
+  steps.push(
+    {
+      step: 'conversion',
+      used: true,
+      amount: decimalOf(converted),
+      currency,
+      detail: `${SOURCE_WORDS[rate.source]}: ${rate.text}`,
+    },
+    {
+      step: 'rounding',
+      used: true,
+      amount: decimalOf(units(price)),
+      currency,
+      detail: `${rounding}${converted.numerator < 0n ? ', and never below 0' : ''}`,
+    },
+  );
+  return { ok: true, price, rate: rate.text, source: rate.source, steps };
 }
 
 /** What the two fees are in the supplier's base currency; catalogue.md, Fees. */

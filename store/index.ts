@@ -6,11 +6,13 @@ import { createCatalogueRepository } from './repositories/catalogue';
 import { createDueRepository } from './repositories/dues';
 import { createIdempotencyRepository, createInboxRepository } from './repositories/inbox';
 import { createLaneRepository } from './repositories/lanes';
+import { createLevelRepository } from './repositories/levels';
 import { createMirrorRepository } from './repositories/mirror';
 import { createNotificationRepository } from './repositories/notifications';
 import { createOperationRepository } from './repositories/operations';
 import { createOrderRepository } from './repositories/orders';
 import { createPartnershipRepository } from './repositories/partnerships';
+import { createPriceRepository } from './repositories/prices';
 import { createProductRepository } from './repositories/products';
 import { createPushRepository } from './repositories/pushes';
 import { createStockRepository } from './repositories/stock';
@@ -26,11 +28,13 @@ export function createStore(database: Database) {
     idempotency: createIdempotencyRepository(database),
     inbox: createInboxRepository(database),
     lanes: createLaneRepository(database),
+    levels: createLevelRepository(database),
     mirror: createMirrorRepository(database),
     notifications: createNotificationRepository(database),
     operations: createOperationRepository(database),
     orders: createOrderRepository(database),
     partnerships: createPartnershipRepository(database),
+    prices: createPriceRepository(database),
     products: createProductRepository(database),
     pushes: createPushRepository(database),
     stock: createStockRepository(database),

@@ -8,6 +8,7 @@ import { healthRoutes } from './health';
 import { operationRoutes } from './operations';
 import { orderRoutes } from './orders';
 import { partnershipRoutes } from './partnerships';
+import { pricingRoutes } from './pricing';
 import { productRoutes } from './products';
 import { stockPushRoutes } from './stock-push';
 import { storeRoutes } from './stores';
@@ -22,6 +23,7 @@ export const ROUTES: readonly Route[] = [
   ...billingRoutes,
   ...catalogueRoutes,
   ...productRoutes,
+  ...pricingRoutes,
   ...storeRoutes,
   ...stockPushRoutes,
   ...orderRoutes,

@@ -126,7 +126,7 @@ const approval = z.strictObject({
     .union([z.strictObject({ id }), z.strictObject({ name: lineOf(200) }), id])
     .openapi({ description: 'An id, or {name} to make one' }),
   settlementCurrency: currency,
-  level: lineOf(100).nullable().optional(),
+  level: id.nullable().optional().openapi({ description: 'A level’s id; without one the base price counts' }),
   warehouses: z
     .array(id)
     .min(1)

@@ -88,6 +88,12 @@ export const rate = z
   .regex(/^\d{1,12}(\.\d{1,12})?$/, 'must be an exact decimal number')
   .refine((text) => (fractionOf(text)?.numerator ?? 0n) > 0n, 'must be more than 0');
 
+/** A percentage, exact: "80", "12.5". */
+export const percent = z
+  .string()
+  .regex(/^\d{1,6}(\.\d{1,6})?$/, 'must be an exact decimal number of 0 or more')
+  .openapi({ example: '80' });
+
 /** `true` or `false` in a query. */
 export const queryFlag = z.enum(['true', 'false']).transform((text) => text === 'true');
 

@@ -3,7 +3,7 @@ import type { Permission, Plan } from '../../domain/accounts';
 import type { Currency, Rounding } from '../../domain/money';
 import type { Blocker, PackageStatus } from '../../domain/orders';
 import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/partnership';
-import type { Charge, ExchangeRate, FeeSettings, Shipping } from '../../domain/pricing';
+import type { Charge, ExchangeRate, FeeSettings, LevelRule, Shipping } from '../../domain/pricing';
 import type { PushRule } from '../../domain/push-rules';
 import type { AdjustmentKind, StockLevels } from '../../domain/stock';
 import type { Sealed } from '../cipher';
@@ -114,7 +114,34 @@ export interface SupplierDoc {
   live: boolean;
   /** An order was pushed: the base currency is fixed. */
   pushed: boolean;
+  /**
+   * Counts what is limited or priced by this document. It is written so that two that would both pass a count, or that read
+   * what the other changes, conflict.
+   */
+  touched: number;
   createdAt: Date;
+}
+
+/** A level of distributors, with its pricing rule. */
+export interface PriceLevelDoc {
+  _id: string;
+  supplier: string;
+  name: string;
+  rule: LevelRule;
+  /** How often something began to use it; written so that it conflicts with the level's removal. */
+  uses: number;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** `_id` = supplier/sku|level, or supplier/sku| for all levels. A fixed amount, minor units of the base currency. */
+export interface SkuPriceDoc {
+  _id: string;
+  supplier: string;
+  sku: string;
+  level: string | null;
+  amount: number;
+  updatedAt: Date;
 }
 
 export interface InvitationDoc {

@@ -116,8 +116,20 @@ const schemas = {
     steps: texts,
     live: flag,
     pushed: flag,
+    touched: whole,
     createdAt: time,
   }),
+  priceLevels: schema<D.PriceLevelDoc>(
+    { _id: text, supplier: text, name: text, rule: value, uses: whole, createdAt: time, updatedAt: time },
+    // A name means one level.
+    [{ supplier: 1, name: 1 }, { unique: true }],
+  ),
+  skuPrices: schema<D.SkuPriceDoc>(
+    { _id: text, supplier: text, sku: text, level: optionalText, amount: whole, updatedAt: time },
+    [{ supplier: 1, _id: 1 }],
+    // What a price is computed from.
+    [{ supplier: 1, sku: 1, level: 1 }],
+  ),
   invitations: schema<D.InvitationDoc>(
     { _id: text, supplier: text, tokenHash: text, expiresAt: time, revokedAt: optionalTime, createdAt: time },
     [{ supplier: 1, _id: -1 }],

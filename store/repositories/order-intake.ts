@@ -6,7 +6,7 @@ import type { Shipping } from '../../domain/pricing';
 import { type Database, isDuplicateKey } from '../database';
 import type { ClaimDoc, OrderDoc, OrderLine, PackageDoc, PackageLine, SkuDoc } from '../models/documents';
 import { changeMirrored } from './mirrored-stock';
-import { priceNow } from './products';
+import { createPriceRepository } from './prices';
 import { createStockRepository } from './stock';
 
 /** States of an order at its platform, least advanced first; an older state never replaces a newer. */
@@ -70,6 +70,7 @@ function quantitiesOf(lines: readonly PackageLine[]): Map<string, number> {
 export function createOrderIntake(db: Database) {
   const { models, now, cipher } = db;
   const stock = createStockRepository(db);
+  const pricing = createPriceRepository(db);
 
   async function matchLines(
     session: ClientSession,
@@ -166,14 +167,12 @@ export function createOrderIntake(db: Database) {
       .find({ supplier: supplier._id, sku: { $in: source.lines.flatMap(({ supplierSku }) => supplierSku ?? []) } })
       .session(session)
       .lean();
+    const { level, settlementCurrency } = partnership;
+    const prices = await pricing.prices(session, { supplier, level, settlementCurrency }, products);
     for (const line of source.lines) {
-      const decision = priceNow(
-        supplier,
-        products.find(({ sku }) => sku === line.supplierSku),
-        partnership.settlementCurrency,
-      );
-      if (!decision.ok) {
-        line.priceReason = decision.reason;
+      const decision = prices.get(line.supplierSku ?? '');
+      if (!decision?.ok) {
+        line.priceReason = decision?.reason ?? 'price_missing';
         continue;
       }
       line.price = decision.price.amount;

@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { type Blocker, findBlockers, mask, type PackageStatus, supplierArrangesCarrier } from '../../domain/orders';
-import { type Charge, computeCharge, noFees } from '../../domain/pricing';
+import { type Charge, computeCharge, noFees, type RateFound } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, OrderDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
@@ -12,7 +12,7 @@ import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
 import { createOrderIntake, recipientContext } from './order-intake';
-import { rateOf } from './products';
+import { createPriceRepository } from './prices';
 import { createStockRepository, stockId } from './stock';
 
 export interface Recipient {
@@ -58,6 +58,8 @@ export interface PushFailure {
 interface PushTerms {
   readonly partnership: PartnershipDoc;
   readonly supplier: SupplierDoc;
+  /** From base to settlement currency; fees are converted with it. */
+  readonly rate: RateFound | null;
   readonly claims: readonly ClaimDoc[];
   readonly limits: ReadonlyMap<string, number | null>;
   /** The order's, sealed. */
@@ -77,6 +79,7 @@ export function createOrderRepository(db: Database) {
   const billing = createBillingRepository(db);
   const notifications = createNotificationRepository(db);
   const operations = createOperationRepository(db);
+  const pricing = createPriceRepository(db);
   const stock = createStockRepository(db);
   const intake = createOrderIntake(db);
 
@@ -98,9 +101,11 @@ export function createOrderRepository(db: Database) {
       accounts.quotaLimits([pkg.supplier, pkg.account]),
       models.orders.findById(pkg.order, { recipient: 1 }).lean(),
     ]);
+    const setup = found(supplier, 'set-up');
     return {
       partnership: found(partnership, 'partnership'),
-      supplier: found(supplier, 'set-up'),
+      supplier: setup,
+      rate: pkg.currency === null ? null : await pricing.rate(null, setup, pkg.currency),
       claims,
       limits,
       recipient: order?.recipient ?? null,
@@ -111,7 +116,7 @@ export function createOrderRepository(db: Database) {
   async function judge(
     session: ClientSession | null,
     pkg: PackageDoc,
-    { partnership, supplier, claims, limits }: PushTerms,
+    { partnership, supplier, rate, claims, limits }: PushTerms,
   ): Promise<{ blockers: Blocker[]; charge: Charge | null }> {
     const supplierSkus = [...new Set(pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []))];
     const levels = await models.stock
@@ -121,7 +126,6 @@ export function createOrderRepository(db: Database) {
     const account = await billing.account(session, partnership._id);
     const used = await accounts.quotaUsed(session, [partnership.supplier, partnership.distributor]);
     const quotaOf = (id: string) => ({ used: used.get(id) ?? 0, limit: limits.get(id) ?? null });
-    const rate = pkg.currency === null ? null : rateOf(supplier, pkg.currency);
     const priced = pkg.lines.every(({ price }) => price !== null);
     const { currency } = pkg;
     const charge =

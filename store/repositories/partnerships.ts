@@ -9,7 +9,9 @@ import { type Approval, canMove, INVITATION_DAYS, SETUP_STEPS, type SetupStep } 
 import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
+import { createLevelRepository } from './levels';
 import { createNotificationRepository } from './notifications';
+import { createPriceRepository } from './prices';
 
 const DAY_MS = 86_400_000;
 const tokenHash = (token: string) => createHash('sha256').update(token).digest('hex');
@@ -27,7 +29,9 @@ export type PartnershipRepository = ReturnType<typeof createPartnershipRepositor
 
 export function createPartnershipRepository(db: Database) {
   const { models, now, cipher } = db;
+  const levels = createLevelRepository(db);
   const notifications = createNotificationRepository(db);
+  const pricing = createPriceRepository(db);
 
   async function supplier(account: string, session: ClientSession | null = null): Promise<SupplierDoc> {
     return found(
@@ -94,6 +98,7 @@ export function createPartnershipRepository(db: Database) {
             steps: [],
             live: false,
             pushed: false,
+            touched: 0,
             createdAt: now(),
           },
         },
@@ -104,7 +109,7 @@ export function createPartnershipRepository(db: Database) {
 
     /**
      * 409 `base_currency_fixed` once an order has been pushed. Amounts of another currency mean nothing in the new one: base
-     * prices, fees and rates are taken away and have to be given again.
+     * and SKU prices, fees and rates are taken away and have to be given again.
      */
     async setBaseCurrency(account: string, currency: Currency): Promise<SupplierDoc> {
       const there = await supplier(account);
@@ -118,6 +123,7 @@ export function createPartnershipRepository(db: Database) {
         );
         if (matchedCount === 0) throw new HubError('base_currency_fixed', 'An order was pushed just now');
         await models.products.updateMany({ supplier: account }, { $set: { basePrice: null } }, { session });
+        await models.skuPrices.deleteMany({ supplier: account }, { session });
       });
       return completeStep(account, 'base-currency', {});
     },
@@ -135,12 +141,12 @@ export function createPartnershipRepository(db: Database) {
     setBigshop: (account: string, bigshop: { name: string; contact: string }) =>
       completeStep(account, 'bigshop', { bigshop }),
 
-    /** The step is done when every distribution product has a price. */
+    /** The step is done when every distribution product has a price at every level in use. */
     async confirmPricing(account: string): Promise<SupplierDoc> {
-      const missing = await models.products.find({ supplier: account, basePrice: null }, { sku: 1 }).limit(50).lean();
+      const missing = await pricing.missing(account, 50);
       if (missing.length > 0)
         throw new HubError('setup_incomplete', 'These products have no price', {
-          members: { skus: missing.map(({ sku }) => sku) },
+          members: { skus: [...new Set(missing.map(({ sku }) => sku))], prices: missing },
         });
       return completeStep(account, 'pricing', {});
     },
@@ -313,6 +319,7 @@ export function createPartnershipRepository(db: Database) {
         );
         if (unknown.length > 0)
           throw new HubError('invalid_input', 'Some warehouses are not yours', { errors: unknown });
+        if (approval.level !== null) await levels.require(session, account, approval.level);
         const limit = approval.creditLimit;
         if (limit && limit.currency !== approval.settlementCurrency)
           throw new HubError('currency_mismatch', 'The credit limit must be in the settlement currency');

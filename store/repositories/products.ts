@@ -1,42 +1,21 @@
 /** Distribution products, what distributors see of them, claims and prices. Contract: catalogue.md. */
-import type { ClientSession, QueryFilter } from 'mongoose';
+import type { ClientSession } from 'mongoose';
 import { type FailureCode, HubError, isHubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
-import { type Currency, fractionOf, type Money, money } from '../../domain/money';
+import { type Currency, type Money, money } from '../../domain/money';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
-import { decidePrice, type PriceDecision, type RateFound } from '../../domain/pricing';
 import { processId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
 import { createOperationRepository } from './operations';
+import { createPriceRepository } from './prices';
 import { createStockRepository, stockId } from './stock';
 
 /** What one row of a bulk request came to. */
 export type RowResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: FailureCode; readonly detail: string };
-
-/** The rate from base to settlement currency; catalogue.md: a fixed one counts for its direction only. */
-export function rateOf(supplier: SupplierDoc, to: Currency): RateFound | null {
-  if (supplier.baseCurrency === to) return { value: { numerator: 1n, denominator: 1n }, text: '1', source: 'same' };
-  const fixed = supplier.rates.find((rate) => rate.from === supplier.baseCurrency && rate.to === to);
-  const value = fixed ? fractionOf(fixed.rate) : null;
-  return fixed && value ? { value, text: fixed.rate, source: 'fixed' } : null;
-}
-
-/** The price now, of one product for one partnership. */
-export function priceNow(supplier: SupplierDoc, product: ProductDoc | undefined, to: Currency): PriceDecision {
-  return decidePrice({
-    basePrice:
-      product?.basePrice == null || supplier.baseCurrency === null
-        ? null
-        : money(product.basePrice, supplier.baseCurrency),
-    settlementCurrency: to,
-    rate: rateOf(supplier, to),
-    rounding: supplier.rounding,
-  });
-}
 
 export interface VisibleProduct {
   readonly sku: string;
@@ -55,6 +34,7 @@ export function createProductRepository(db: Database) {
   const { models, now } = db;
   const stock = createStockRepository(db);
   const operations = createOperationRepository(db);
+  const pricing = createPriceRepository(db);
 
   async function supplierOf(account: string): Promise<SupplierDoc> {
     return found(await models.suppliers.findById(account).lean(), 'Distribution set-up; activate it first');
@@ -84,7 +64,7 @@ export function createProductRepository(db: Database) {
       const there = await models.products.findById(row._id).session(session).lean();
       if (there) return there;
       // The set-up row is touched so that two additions at the limit conflict instead of both passing the count.
-      await models.suppliers.updateOne({ _id: account }, { $set: { live: setup.live } }, { session });
+      await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
       if ((await models.products.countDocuments({ supplier: account }).session(session)) >= DISTRIBUTION_PRODUCT_LIMIT)
         throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
       await models.products.create([row], { session });
@@ -235,22 +215,19 @@ export function createProductRepository(db: Database) {
       const row = await partnered(distributor, partnership);
       const setup = await supplierOf(row.supplier);
       const claims = await models.claims.find({ partnership, stopped: false }).lean();
-      const claimedSkus = claims.map(({ supplierSku }) => supplierSku);
+      // All of them, since what is shown depends on more than a query can say; there are at most 200.
+      const all: ProductDoc[] = await models.products.find({ supplier: row.supplier }).sort({ sku: 1 }).lean();
+      const terms = { supplier: setup, level: row.level, settlementCurrency: row.settlementCurrency };
+      const prices = await pricing.prices(null, terms, all);
+      const claimed = new Set(claims.map(({ supplierSku }) => supplierSku));
       // A claimed product stays in the list whatever became of it; an unclaimed one must be enabled and priced.
-      const offered: QueryFilter<ProductDoc> = { status: 'enabled', basePrice: { $ne: null } };
-      const claimed: QueryFilter<ProductDoc> = { sku: { $in: claimedSkus } };
-      const shown: QueryFilter<ProductDoc> =
-        filter.claimed === undefined
-          ? { $or: [offered, claimed] }
-          : filter.claimed
-            ? claimed
-            : { ...offered, sku: { $nin: claimedSkus } };
-      const after: QueryFilter<ProductDoc> = page.after === null ? {} : { sku: { $gt: page.after } };
-      const products: ProductDoc[] = await models.products
-        .find({ supplier: row.supplier, $and: [shown, after] })
-        .sort({ sku: 1 })
-        .limit(page.limit + 1)
-        .lean();
+      const isShown = ({ sku, status }: ProductDoc) =>
+        claimed.has(sku)
+          ? filter.claimed !== false
+          : filter.claimed !== true && status === 'enabled' && prices.get(sku)?.ok === true;
+      const products = all
+        .filter((product) => (page.after === null || product.sku > page.after) && isShown(product))
+        .slice(0, page.limit + 1);
       const skus = products.map(({ sku }) => sku);
       const [names, levels] = await Promise.all([
         models.skus.find({ account: row.supplier, sku: { $in: skus } }, { sku: 1, name: 1 }).lean(),
@@ -258,13 +235,13 @@ export function createProductRepository(db: Database) {
       ]);
       const rows = products.map((product): VisibleProduct => {
         const claim = claims.find(({ supplierSku }) => supplierSku === product.sku) ?? null;
-        const current = priceNow(setup, product, row.settlementCurrency);
-        const shown = claim ? claim.shownPrice : current.ok ? current.price.amount : null;
+        const current = prices.get(product.sku);
+        const shown = claim ? claim.shownPrice : current?.ok ? current.price.amount : null;
         return {
           sku: product.sku,
           name: names.find(({ sku }) => sku === product.sku)?.name ?? '',
           price: shown === null ? null : money(shown, row.settlementCurrency),
-          waitingPrice: current.ok && shown !== null && current.price.amount !== shown ? current.price : null,
+          waitingPrice: current?.ok && shown !== null && current.price.amount !== shown ? current.price : null,
           available: levels.filter(({ sku }) => sku === product.sku).reduce((sum, level) => sum + level.available, 0),
           claim,
         };
@@ -299,10 +276,11 @@ export function createProductRepository(db: Database) {
             `distribution product ${input.sku}`,
           );
           if (product.status !== 'enabled') throw new HubError('not_claimable', `The product is ${product.status}`);
-          const price = priceNow(setup, product, row.settlementCurrency);
-          if (!price.ok)
-            throw new HubError('not_claimable', `There is no price: ${price.reason}`, {
-              members: { reason: price.reason },
+          const terms = { supplier: setup, level: row.level, settlementCurrency: row.settlementCurrency };
+          const price = (await pricing.prices(session, terms, [product])).get(product.sku);
+          if (!price?.ok)
+            throw new HubError('not_claimable', `There is no price: ${price?.reason}`, {
+              members: { reason: price?.reason },
             });
           const supplierEntry = found(
             await models.skus.findById(skuId(row.supplier, input.sku)).session(session).lean(),

@@ -41,6 +41,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'put /v1/supplier/distributors/{id}/billing/credit': { limit: { amount: '1.00', currency: 'MYR' }, periodDays: null },
   'post /v1/distributor/suppliers/{id}/claims': { sku: 'SKU-1' },
   'patch /v1/push-rules/{id}': { name: 'mine now' },
+  'patch /v1/supplier/levels/{id}': { name: 'mine now' },
   'patch /v1/accounts/{id}': { plan: 'v3' },
 };
 
@@ -75,6 +76,10 @@ describe('who may do what', () => {
     const supplyOrder = (await as(api, supplier).get('/v1/supply-orders')).body.items[0];
     const notification = (await as(api, supplier).get('/v1/notifications')).body.items[0];
     const apiKey = (await as(api, supplier).get('/v1/api-keys')).body.items[0];
+    const level = await expectStatus(
+      as(api, supplier).post('/v1/supplier/levels', { name: 'VIP', rule: { kind: 'percentOfBase', percent: '80' } }),
+      201,
+    );
     places = {
       '/v1/accounts/{id}': supplier.id,
       '/v1/api-keys/{id}': apiKey.id,
@@ -84,6 +89,7 @@ describe('who may do what', () => {
       '/v1/distributor/suppliers/{id}': theirs.id,
       '/v1/skus/{sku}': 'SKU-1',
       '/v1/supplier/products/{sku}': 'SKU-1',
+      '/v1/supplier/levels/{id}': level.body.id,
       '/v1/supplier/setup/{step}': 'bigshop',
       '/v1/stores/{id}': store,
       '/v1/push-rules/{id}': rule.body.id,

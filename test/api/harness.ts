@@ -265,17 +265,29 @@ export async function apply(api: Api, supplier: Party, distributor: Party): Prom
 /** A partnership in MYR with credit, and the product claimed. */
 export async function partnered(api: Api): Promise<Partnership> {
   const supplier = await liveSupplier(api);
+  const partnership = await partner(api, supplier);
+  const { distributor, id } = partnership;
+  await expectStatus(as(api, distributor).post(`/v1/distributor/suppliers/${id}/claims`, { sku: 'SKU-1' }), 201);
+  return partnership;
+}
+
+/** A new distributor partnered with the supplier, with nothing claimed. */
+export async function partner(
+  api: Api,
+  supplier: Party & { warehouse: string },
+  terms: { level?: string; settlementCurrency?: string } = {},
+): Promise<Partnership> {
   const distributor = await addAccount(api, 'Distributor', 'basic');
   const id = await apply(api, supplier, distributor);
+  const settlementCurrency = terms.settlementCurrency ?? 'MYR';
   const approval = {
     customer: { name: 'Shop Ltd' },
-    settlementCurrency: 'MYR',
-    level: 'standard',
+    settlementCurrency,
+    ...(terms.level === undefined ? {} : { level: terms.level }),
     warehouses: [supplier.warehouse],
-    creditLimit: { amount: '1000.00', currency: 'MYR' },
+    creditLimit: { amount: '1000', currency: settlementCurrency },
   };
   const { body } = await expectStatus(as(api, supplier).post(`/v1/supplier/distributors/${id}/approve`, approval), 200);
-  await expectStatus(as(api, distributor).post(`/v1/distributor/suppliers/${id}/claims`, { sku: 'SKU-1' }), 201);
   return { supplier, distributor, id, warehouse: supplier.warehouse, customer: body.customer };
 }
 

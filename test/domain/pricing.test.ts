@@ -1,9 +1,12 @@
-import { fractionOf, money } from '../../domain/money';
+import fc from 'fast-check';
+import { CURRENCIES, CURRENCY_DECIMALS, fractionOf, money, ROUNDINGS, type Rounding } from '../../domain/money';
 import {
   computeCharge,
   decidePrice,
   type FeeSettings,
+  type LevelRule,
   noFees,
+  type PriceInput,
   type RateFound,
   type Shipping,
 } from '../../domain/pricing';
@@ -80,29 +83,142 @@ describe('the charge of a push', () => {
   });
 });
 
+const nothing = { level: null, skuPrice: { forLevel: null, forAll: null } } as const;
+const level = (rule: LevelRule) => ({ id: 'lvl_1', name: 'VIP', rule });
+const priceOf = (input: Partial<PriceInput>) =>
+  decidePrice({
+    basePrice: myr(1_000),
+    ...nothing,
+    settlementCurrency: 'MYR',
+    rate: same,
+    rounding: 'twoDecimals',
+    ...input,
+  });
+
 describe('the price of a unit', () => {
   test('converts, then rounds once', () => {
-    expect(
-      decidePrice({
-        basePrice: myr(1_000),
-        settlementCurrency: 'SGD',
-        rate: fixed('0.30449'),
-        rounding: 'twoDecimals',
-      }),
-    ).toEqual({ ok: true, price: money(304, 'SGD'), rate: '0.30449', source: 'fixed' });
-    expect(
-      decidePrice({ basePrice: myr(1_000), settlementCurrency: 'IDR', rate: fixed('3521.75'), rounding: 'up' }),
-    ).toMatchObject({ price: money(35_218, 'IDR') });
+    expect(priceOf({ settlementCurrency: 'SGD', rate: fixed('0.30449') })).toMatchObject({
+      ok: true,
+      price: money(304, 'SGD'),
+      rate: '0.30449',
+      source: 'fixed',
+    });
+    expect(priceOf({ settlementCurrency: 'IDR', rate: fixed('3521.75'), rounding: 'up' })).toMatchObject({
+      price: money(35_218, 'IDR'),
+    });
   });
 
   test('without a base price or a rate there is a reason and no price of 0', () => {
-    expect(decidePrice({ basePrice: null, settlementCurrency: 'MYR', rate: same, rounding: 'up' })).toEqual({
-      ok: false,
-      reason: 'price_missing',
-    });
-    expect(decidePrice({ basePrice: myr(1), settlementCurrency: 'SGD', rate: null, rounding: 'up' })).toEqual({
+    expect(priceOf({ basePrice: null })).toMatchObject({ ok: false, reason: 'price_missing' });
+    expect(priceOf({ settlementCurrency: 'SGD', rate: null })).toMatchObject({
       ok: false,
       reason: 'exchange_rate_missing',
     });
+  });
+
+  test.each([
+    [{ kind: 'percentOfBase', percent: '80' }, 800],
+    [{ kind: 'percentOfBase', percent: '33.335' }, 333],
+    [{ kind: 'basePlusPercent', percent: '12.5' }, 1_125],
+    [{ kind: 'basePlusAmount', amount: myr(250) }, 1_250],
+    [{ kind: 'basePlusAmount', amount: myr(-250) }, 750],
+    [{ kind: 'basePlusAmount', amount: myr(-2_500) }, 0],
+  ] as const)('level %j makes of 10.00 %d', (rule, amount) => {
+    expect(priceOf({ level: level(rule) })).toMatchObject({ ok: true, price: myr(amount) });
+  });
+
+  test('a level’s amount in another currency than the base price is no price', () => {
+    const rule = { kind: 'basePlusAmount', amount: money(100, 'SGD') } as const;
+    expect(priceOf({ level: level(rule) })).toMatchObject({ ok: false, reason: 'price_missing' });
+  });
+
+  // catalogue.md: SKU price for the level, SKU price for all levels, level rule.
+  test.each([
+    [500, 600, 1_000, 500],
+    [null, 600, 1_000, 600],
+    [null, null, 1_000, 800],
+    [500, null, null, 500],
+    [null, 600, null, 600],
+    [0, 600, 1_000, 0],
+    [null, null, null, null],
+  ])('with SKU prices %p and %p and base price %p it is %p', (forLevel, forAll, base, price) => {
+    const of = (amount: number | null) => (amount === null ? null : myr(amount));
+    const decision = priceOf({
+      basePrice: of(base),
+      skuPrice: { forLevel: of(forLevel), forAll: of(forAll) },
+      level: level({ kind: 'percentOfBase', percent: '80' }),
+    });
+    if (price === null) expect(decision).toMatchObject({ ok: false, reason: 'price_missing' });
+    else expect(decision).toMatchObject({ ok: true, price: myr(price) });
+  });
+
+  test('without a level the base price counts, or the SKU price for all levels', () => {
+    expect(priceOf({})).toMatchObject({ price: myr(1_000) });
+    expect(priceOf({ skuPrice: { forLevel: null, forAll: myr(700) } })).toMatchObject({ price: myr(700) });
+  });
+
+  test('says each step, with what it came to exactly', () => {
+    const decision = priceOf({
+      basePrice: myr(125),
+      level: level({ kind: 'percentOfBase', percent: '33' }),
+      settlementCurrency: 'SGD',
+      rate: fixed('0.305'),
+    });
+    expect(decision.steps.map(({ step, used, amount, currency }) => [step, used, amount, currency])).toEqual([
+      ['sku_price_for_level', false, null, null],
+      ['sku_price_for_all', false, null, null],
+      ['base_price', true, '1.25', 'MYR'],
+      ['level_rule', true, '0.4125', 'MYR'],
+      ['conversion', true, '0.1258125', 'SGD'],
+      ['rounding', true, '0.13', 'SGD'],
+    ]);
+    const fixedPrice = priceOf({ skuPrice: { forLevel: null, forAll: myr(700) } });
+    expect(fixedPrice.steps.filter(({ used }) => used).map(({ step }) => step)).toEqual([
+      'sku_price_for_all',
+      'conversion',
+      'rounding',
+    ]);
+  });
+
+  // Against integers alone: percent in hundredths, rate in millionths, so that nothing of the code is used.
+  test('is exact and never below 0, whatever the numbers; two roundings differ by at most 1.00', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 10_000_000 }),
+        fc.integer({ min: 0, max: 50_000 }),
+        fc.integer({ min: 1, max: 5_000_000 }),
+        fc.constantFrom(...CURRENCIES),
+        (base, hundredths, millionths, settlementCurrency) => {
+          const percent = `${Math.floor(hundredths / 100)}.${String(hundredths % 100).padStart(2, '0')}`;
+          const rate = `${Math.floor(millionths / 1_000_000)}.${String(millionths % 1_000_000).padStart(6, '0')}`;
+          const exact = BigInt(base) * BigInt(hundredths) * BigInt(millionths); // × 10^-12
+          const one = 10n ** 12n;
+          const decimals = CURRENCY_DECIMALS[settlementCurrency];
+          const scale = BigInt(10 ** decimals);
+          const halfUp = (value: bigint, unit: bigint) => (2n * value + unit) / (2n * unit);
+          const wanted: Record<Rounding, bigint> = {
+            up: ((exact + one - 1n) / one) * scale,
+            down: (exact / one) * scale,
+            standard: halfUp(exact, one) * scale,
+            twoDecimals: halfUp(exact * scale, one),
+          };
+          const got = ROUNDINGS.map((rounding) => {
+            const decision = priceOf({
+              basePrice: myr(base),
+              level: level({ kind: 'percentOfBase', percent }),
+              settlementCurrency,
+              rate: fixed(rate),
+              rounding,
+            });
+            if (!decision.ok) throw new Error(decision.reason);
+            expect(decision.price.amount).toBe(Number(wanted[rounding]));
+            return decision.price.amount;
+          });
+          expect(Math.min(...got)).toBeGreaterThanOrEqual(0);
+          expect(Math.max(...got) - Math.min(...got)).toBeLessThanOrEqual(Number(scale));
+        },
+      ),
+      { numRuns: 2_000 },
+    );
   });
 });

@@ -1,0 +1,183 @@
+/** Prices as the parties see them over HTTP. Contract: catalogue.md, Distribution price. */
+import {
+  type Api,
+  addAccount,
+  addOrder,
+  as,
+  expectStatus,
+  liveSupplier,
+  type Party,
+  partner,
+  startApi,
+} from './harness';
+
+let api: Api;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api.close());
+
+const myr = (amount: string) => ({ amount, currency: 'MYR' });
+type Supplier = Party & { warehouse: string };
+
+async function addLevel(supplier: Party, name: string, rule: object): Promise<string> {
+  return (await expectStatus(as(api, supplier).post('/v1/supplier/levels', { name, rule }), 201)).body.id;
+}
+const percentOfBase = (percent: string) => ({ kind: 'percentOfBase', percent });
+
+/** What the distributor is shown for SKU-1. */
+async function shown(of: { distributor: Party; id: string }) {
+  const { body } = await expectStatus(as(api, of.distributor).get(`/v1/distributor/suppliers/${of.id}/products`), 200);
+  return body.items[0];
+}
+
+describe('levels', () => {
+  it('are at most ten, each with one of three rules', async () => {
+    const supplier: Supplier = await liveSupplier(api);
+    const { post, patch, get, delete: remove } = as(api, supplier);
+    const rules = [
+      percentOfBase('80'),
+      { kind: 'basePlusPercent', percent: '12.5' },
+      { kind: 'basePlusAmount', amount: myr('-2.50') },
+    ];
+    const ids: string[] = [];
+    for (let index = 0; index < 10; index += 1)
+      ids.push(await addLevel(supplier, `L${index}`, rules[index % 3] as object));
+    const eleventh = await expectStatus(post('/v1/supplier/levels', { name: 'L10', rule: rules[0] }), 409);
+    expect(eleventh.body.code).toBe('level_limit');
+    const list = await expectStatus(get('/v1/supplier/levels'), 200);
+    expect(list.body.items.map((row: { rule: object }) => row.rule).slice(0, 3)).toEqual(rules);
+
+    const taken = await expectStatus(patch(`/v1/supplier/levels/${ids[0]}`, { name: 'L1' }), 409);
+    expect(taken.body.code).toBe('name_taken');
+    const changed = await expectStatus(patch(`/v1/supplier/levels/${ids[0]}`, { rule: percentOfBase('70') }), 200);
+    expect(changed.body).toMatchObject({ name: 'L0', rule: { percent: '70' } });
+    await expectStatus(remove(`/v1/supplier/levels/${ids[9]}`), 204);
+    await expectStatus(remove(`/v1/supplier/levels/${ids[9]}`), 404);
+    await addLevel(supplier, 'L10', percentOfBase('1'));
+
+    const wrong = { name: 'X', rule: { kind: 'basePlusAmount', amount: { amount: '1.00', currency: 'USD' } } };
+    const refused = await expectStatus(patch(`/v1/supplier/levels/${ids[0]}`, wrong), 422);
+    expect(refused.body.errors[0]).toMatchObject({ pointer: '/rule/amount/currency', code: 'currency_mismatch' });
+    await expectStatus(patch(`/v1/supplier/levels/${ids[0]}`, { rule: percentOfBase('-5') }), 422);
+    await expectStatus(patch(`/v1/supplier/levels/${ids[0]}`, {}), 422);
+    const stranger = await addAccount(api, 'Stranger');
+    await expectStatus(as(api, stranger).delete(`/v1/supplier/levels/${ids[0]}`), 404);
+  });
+
+  it('are given at the approval, and stay while somebody has them', async () => {
+    const supplier = await liveSupplier(api);
+    const vip = await addLevel(supplier, 'VIP', percentOfBase('80'));
+    const partnership = await partner(api, supplier, { level: vip });
+    expect((await shown(partnership)).price).toEqual(myr('10.00'));
+    const { body } = await expectStatus(as(api, supplier).delete(`/v1/supplier/levels/${vip}`), 409);
+    expect(body).toMatchObject({ code: 'level_in_use', partnerships: [partnership.id] });
+    await expect(partner(api, supplier, { level: 'lvl_none' })).rejects.toThrow('unknown_level');
+  });
+});
+
+describe('SKU prices', () => {
+  it('come before the level’s rule: for the level, then for all', async () => {
+    const supplier = await liveSupplier(api);
+    const vip = await addLevel(supplier, 'VIP', percentOfBase('80'));
+    const [of, plain] = [await partner(api, supplier, { level: vip }), await partner(api, supplier)];
+    const { put, get, delete: remove } = as(api, supplier);
+    const prices = async () => [(await shown(of)).price.amount, (await shown(plain)).price.amount];
+    expect(await prices()).toEqual(['10.00', '12.50']);
+    await expectStatus(put('/v1/supplier/sku-prices', { prices: [{ sku: 'SKU-1', price: myr('9.00') }] }), 200);
+    expect(await prices()).toEqual(['9.00', '9.00']);
+    const cell = { sku: 'SKU-1', level: vip, price: myr('7.77') };
+    await expectStatus(put('/v1/supplier/sku-prices', { prices: [cell] }), 200);
+    expect(await prices()).toEqual(['7.77', '9.00']);
+    const all = await expectStatus(get('/v1/supplier/sku-prices?sku=SKU-1'), 200);
+    expect(all.body.items.map((row: { level: string | null }) => row.level)).toEqual([null, vip]);
+    const forAll = await expectStatus(get('/v1/supplier/sku-prices?level=all'), 200);
+    expect(forAll.body.items).toHaveLength(1);
+    await expectStatus(remove('/v1/supplier/sku-prices?sku=SKU-1&level=all'), 204);
+    expect(await prices()).toEqual(['7.77', '12.50']);
+    await expectStatus(remove(`/v1/supplier/sku-prices?sku=SKU-1&level=${vip}`), 204);
+    await expectStatus(remove(`/v1/supplier/sku-prices?sku=SKU-1&level=${vip}`), 404);
+    expect(await prices()).toEqual(['10.00', '12.50']);
+  });
+
+  it('are set all or none, with every problem named', async () => {
+    const supplier = await liveSupplier(api);
+    const { put, get } = as(api, supplier);
+    const refused = await expectStatus(
+      put('/v1/supplier/sku-prices', {
+        prices: [
+          { sku: 'SKU-1', price: myr('9.00') },
+          { sku: 'NONE', price: myr('9.00') },
+          { sku: 'SKU-1', level: 'lvl_none', price: { amount: '1', currency: 'USD' } },
+        ],
+      }),
+      422,
+    );
+    expect(refused.body.errors.map((error: { pointer: string; code: string }) => [error.pointer, error.code])).toEqual([
+      ['/prices/1/sku', 'unknown_product'],
+      ['/prices/2/level', 'unknown_level'],
+      ['/prices/2/price/currency', 'currency_mismatch'],
+    ]);
+    expect((await expectStatus(get('/v1/supplier/sku-prices'), 200)).body.items).toEqual([]);
+    const twice = [
+      { sku: 'SKU-1', price: myr('1.00') },
+      { sku: 'SKU-1', level: null, price: myr('2.00') },
+    ];
+    await expectStatus(put('/v1/supplier/sku-prices', { prices: twice }), 422);
+  });
+
+  it('can price a product that has no base price; the set-up step asks for every level', async () => {
+    const supplier = await addAccount(api, 'Setting up');
+    const { post, put } = as(api, supplier);
+    await expectStatus(post('/v1/supplier/activation'), 200);
+    await expectStatus(put('/v1/supplier/setup/base-currency', { currency: 'MYR' }), 200);
+    await expectStatus(post('/v1/skus', { sku: 'A', name: 'A' }), 201);
+    await expectStatus(post('/v1/supplier/products', { sku: 'A' }), 202);
+    const step = () => put('/v1/supplier/setup/pricing', {});
+    expect((await expectStatus(step(), 409)).body).toMatchObject({
+      code: 'setup_incomplete',
+      skus: ['A'],
+      prices: [{ sku: 'A', level: null }],
+    });
+    const [vip, plain] = [
+      await addLevel(supplier, 'VIP', percentOfBase('80')),
+      await addLevel(supplier, 'Plain', percentOfBase('100')),
+    ];
+    await expectStatus(put('/v1/supplier/sku-prices', { prices: [{ sku: 'A', level: vip, price: myr('1.00') }] }), 200);
+    expect((await expectStatus(step(), 409)).body.prices).toEqual([{ sku: 'A', level: plain }]);
+    await expectStatus(
+      put('/v1/supplier/sku-prices', { prices: [{ sku: 'A', level: plain, price: myr('1.00') }] }),
+      200,
+    );
+    expect((await expectStatus(step(), 200)).body.done).toContain('pricing');
+  });
+});
+
+describe('the price shown and the price billed', () => {
+  // The example of the page: shown 1.00 under `down` from 1.30; switched to `up`; the next order is shown and billed 2.00.
+  it('stays as it is shown until the next order, which is billed the new one', async () => {
+    const supplier = await liveSupplier(api);
+    const { put, patch } = as(api, supplier);
+    await expectStatus(put('/v1/supplier/rounding', { rounding: 'down' }), 200);
+    const basePrice = myr('1.30');
+    await expectStatus(patch('/v1/supplier/products', { products: [{ sku: 'SKU-1', basePrice }] }), 200);
+    const [claiming, other] = [await partner(api, supplier), await partner(api, supplier)];
+    const claims = `/v1/distributor/suppliers/${claiming.id}/claims`;
+    await expectStatus(as(api, claiming.distributor).post(claims, { sku: 'SKU-1' }), 201);
+    expect(await shown(claiming)).toMatchObject({ price: myr('1.00'), waitingPrice: null });
+    const before = await addOrder(api, claiming.distributor, 1);
+    await expectStatus(put('/v1/supplier/rounding', { rounding: 'up' }), 200);
+    expect((await expectStatus(as(api, supplier).get('/v1/supplier/rounding'), 200)).body).toEqual({ rounding: 'up' });
+    expect(await shown(claiming)).toMatchObject({ price: myr('1.00'), waitingPrice: myr('2.00') });
+    // What is not claimed shows the price of now.
+    expect(await shown(other)).toMatchObject({ price: myr('2.00'), waitingPrice: null, claim: null });
+
+    const order = await addOrder(api, claiming.distributor, 1);
+    expect(order.packages[0].lines[0].price).toEqual(myr('2.00'));
+    const after = await shown(claiming);
+    expect(after).toMatchObject({ price: myr('2.00'), waitingPrice: null });
+    expect(after.claim).toMatchObject({ shownPrice: myr('2.00'), billedPrice: myr('2.00') });
+    const fixed = await expectStatus(as(api, claiming.distributor).get(`/v1/orders/${before.id}`), 200);
+    expect(fixed.body.packages[0].lines[0].price).toEqual(myr('1.00'));
+  });
+});
