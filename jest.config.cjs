@@ -7,6 +7,7 @@ const ESM_ONLY = [
   'ulid',
   '@noble/hashes',
   '@paralleldrive/cuid2',
+  'request-filtering-agent',
 ];
 
 /** @type {import('jest').Config} */

@@ -1,5 +1,6 @@
 /** What activities close over: interfaces, given by the composition root (or a test). */
 import type { Logger } from '../config/logger';
+import type { Notifiers } from '../connectors/notifications/port';
 import type { Store } from '../store';
 import type { Processes } from '../workflows/client';
 import type { StoreAccess } from './tokens';
@@ -8,11 +9,14 @@ export interface ActivityDeps {
   readonly store: Store;
   readonly processes: Processes;
   readonly access: StoreAccess;
+  readonly notifiers: Notifiers;
   readonly logger: Logger;
   /** Tells the server that a long step is alive, with where it is. */
   readonly heartbeat: (details?: unknown) => void;
   /** The server no longer wants this step: its process was ended, or it runs elsewhere. */
   readonly isCancelled: () => boolean;
+  /** The how-manieth try of this step this is, from 1. */
+  readonly attempt: () => number;
   /** What the last try of this step reported. */
   readonly lastHeartbeat: () => unknown;
   readonly sweep: { readonly graceMs: number };

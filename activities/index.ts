@@ -3,6 +3,7 @@ import type { ActivityDeps } from './deps';
 import { toApplicationFailure } from './failures';
 import { createListingActivities } from './listings';
 import { createMirrorLaneActivities } from './mirror-lane';
+import { createNotificationActivities } from './notifications';
 import { createOrderIntakeActivities } from './order-intake';
 import { createOrderPushActivities } from './order-push';
 import { createPartnershipActivities } from './partnership';
@@ -13,6 +14,7 @@ function compose(deps: ActivityDeps) {
   return {
     ...createListingActivities(deps),
     ...createMirrorLaneActivities(deps),
+    ...createNotificationActivities(deps),
     ...createOrderIntakeActivities(deps),
     ...createOrderPushActivities(deps),
     ...createPartnershipActivities(deps),

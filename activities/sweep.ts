@@ -1,7 +1,7 @@
 /** The sweep: whatever is open and has no running workflow gets one again, and tokens near their end are renewed. */
 
 import pLimit from 'p-limit';
-import { orderPushId, type ProcessId, processId } from '../domain/process-ids';
+import { deliveryProcessId, orderPushId, type ProcessId, processId } from '../domain/process-ids';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
 
@@ -19,6 +19,7 @@ export interface SweepReport {
   readonly intakes: number;
   readonly publications: number;
   readonly downloads: number;
+  readonly deliveries: number;
   readonly partnerships: number;
   readonly renewed: number;
 }
@@ -105,6 +106,12 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         () => store.operations.running(['listing_download'], before, AT_ONCE),
         ({ accounts: [account = ''], workflowId }) => processes.resumeDownload(account, workflowId),
         ({ workflowId }) => workflowId,
+      ),
+      deliveries: await each(
+        'notification delivery',
+        () => store.deliveries.openSince(before, AT_ONCE),
+        (due) => processes.startDelivery(due),
+        ({ delivery }) => deliveryProcessId(delivery),
       ),
       partnerships: await each(
         'partnership',

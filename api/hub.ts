@@ -9,6 +9,7 @@ import type { Metrics } from './metrics';
 /** The part of the configuration that the edge needs. */
 export interface ApiConfig {
   readonly adminKey: string;
+  readonly notifications: Pick<Config['notifications'], 'smtp' | 'allowPrivateAddresses'>;
   readonly api: Pick<Config['api'], 'publicUrl' | 'rateLimitPerMinute' | 'bodyLimitBytes'>;
 }
 

@@ -107,9 +107,15 @@ async function main(): Promise<void> {
   const client = new Client({ connection, namespace, dataConverter: createDataConverter(config.payloadKeys) });
   const processes = createProcesses(
     client,
-    { taskQueue: taskQueueOf(taskQueuePrefix), lanes: config.lanes, orderPush: config.orderPush },
+    {
+      taskQueue: taskQueueOf(taskQueuePrefix),
+      lanes: config.lanes,
+      orderPush: config.orderPush,
+      notifications: config.notifications,
+    },
     logger,
   );
+  store.notifications.onDue((due) => processes.deliver(due));
 
   const metrics = createMetrics(true);
   const connectors = createConnectors(config.platforms, { ...config.platformHttp, logger });

@@ -3,6 +3,7 @@
  * checks everything and reports all problems in one message. Secrets are never part of that message.
  */
 import { z } from 'zod';
+import { DELIVERY_MARGIN_MS } from './timeouts';
 
 /** One key of 256 bits, with the id that ciphertexts carry so that keys can be rotated. */
 export interface NamedKey {
@@ -110,6 +111,27 @@ const variables = {
   SWEEP_INTERVAL_MS: milliseconds(60_000, 100),
   SWEEP_GRACE_MS: milliseconds(30_000),
 
+  SMTP_URL: z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && /^smtps?:$/.test(new URL(text).protocol),
+      'must be an address that starts with smtp:// or smtps://',
+    )
+    .optional(),
+  SMTP_FROM: z
+    .string()
+    .regex(
+      /^(?:[^\s<>@,;"]{1,64}@[A-Za-z0-9.-]{1,253}|[^<>"\p{Cc}]{1,100} <[^\s<>@,;"]{1,64}@[A-Za-z0-9.-]{1,253}>)$/u,
+      'must be a@b or Name <a@b>',
+    )
+    .optional(),
+  NOTIFY_ALLOW_PRIVATE_ADDRESSES: z.enum(['true', 'false']).default('false'),
+  NOTIFY_TIMEOUT_MS: wholeNumber(1, 30_000, 10_000),
+  NOTIFY_ATTEMPTS: wholeNumber(1, 1000, 80),
+  NOTIFY_FIRST_WAIT_MS: milliseconds(5_000, 1),
+  NOTIFY_LONGEST_WAIT_MS: milliseconds(3_600_000, 1),
+  NOTIFY_PARKED_MS: milliseconds(7 * DAY_MS, 1),
+
   PLATFORM_TIMEOUT_MS: milliseconds(10_000, 1),
   PLATFORM_BLIP_TRIES: wholeNumber(1, 10, 2),
   PLATFORM_BLIP_WAIT_MS: milliseconds(200),
@@ -126,11 +148,19 @@ const variables = {
 /** The names of all variables that the hub reads. */
 export const VARIABLE_NAMES: readonly string[] = Object.keys(variables);
 
-/** A platform is configured as a whole or not at all. */
-const PLATFORM_VARIABLES = {
+/** What is configured as a whole or not at all. */
+const SETS = {
+  'E-mail': ['SMTP_URL', 'SMTP_FROM'],
   Shopee: ['SHOPEE_BASE_URL', 'SHOPEE_PARTNER_ID', 'SHOPEE_PARTNER_KEY'],
   Lazada: ['LAZADA_BASE_URL', 'LAZADA_AUTH_BASE_URL', 'LAZADA_APP_KEY', 'LAZADA_APP_SECRET'],
 } as const;
+
+/** Budgets of retries, with the defaults of their waits. */
+const WAITS = [
+  ['LANE', 1_000, 60_000],
+  ['ORDER_PUSH', 1_000, 60_000],
+  ['NOTIFY', 5_000, 3_600_000],
+] as const;
 
 const schema = z.object(variables);
 type Variables = z.infer<typeof schema>;
@@ -138,22 +168,20 @@ type Variables = z.infer<typeof schema>;
 /** What holds across variables; told apart from their forms so that it is reported together with them. */
 function problemsAcross(given: Record<string, string>): string[] {
   const problems: string[] = [];
-  for (const [platform, names] of Object.entries(PLATFORM_VARIABLES)) {
+  for (const [what, names] of Object.entries(SETS)) {
     const missing = names.filter((name) => given[name] === undefined);
     if (missing.length > 0 && missing.length < names.length) {
-      problems.push(
-        `${platform} is set in part: ${missing.join(', ')} missing (set all of ${names.join(', ')} or none)`,
-      );
+      problems.push(`${what} is set in part: ${missing.join(', ')} missing (set all of ${names.join(', ')} or none)`);
     }
   }
   if (Number(given.CODEC_PORT ?? 0) > 0 && given.CODEC_KEY === undefined) {
     problems.push('CODEC_KEY is required when CODEC_PORT is set');
   }
-  for (const lane of ['LANE', 'ORDER_PUSH']) {
-    const first = given[`${lane}_FIRST_WAIT_MS`] ?? '1000';
-    const longest = given[`${lane}_LONGEST_WAIT_MS`] ?? '60000';
+  for (const [what, firstMs, longestMs] of WAITS) {
+    const first = given[`${what}_FIRST_WAIT_MS`] ?? firstMs;
+    const longest = given[`${what}_LONGEST_WAIT_MS`] ?? longestMs;
     if (Number(first) > Number(longest)) {
-      problems.push(`${lane}_FIRST_WAIT_MS must not exceed ${lane}_LONGEST_WAIT_MS`);
+      problems.push(`${what}_FIRST_WAIT_MS must not exceed ${what}_LONGEST_WAIT_MS`);
     }
   }
   return problems;
@@ -172,6 +200,11 @@ function lazadaOf(values: Variables) {
   return baseUrl === undefined || authBaseUrl === undefined || appKey === undefined || appSecret === undefined
     ? undefined
     : { baseUrl, authBaseUrl, appKey, appSecret };
+}
+
+function smtpOf(values: Variables) {
+  const { SMTP_URL: url, SMTP_FROM: from } = values;
+  return url === undefined || from === undefined ? undefined : { url, from };
 }
 
 function toConfig(values: Variables) {
@@ -217,6 +250,17 @@ function toConfig(values: Variables) {
       parkedMs: values.ORDER_PUSH_PARKED_MS,
     },
     sweep: { intervalMs: values.SWEEP_INTERVAL_MS, graceMs: values.SWEEP_GRACE_MS },
+    notifications: {
+      /** Without it there is no e-mail. */
+      smtp: smtpOf(values),
+      allowPrivateAddresses: values.NOTIFY_ALLOW_PRIVATE_ADDRESSES === 'true',
+      timeoutMs: values.NOTIFY_TIMEOUT_MS,
+      tryMs: values.NOTIFY_TIMEOUT_MS + DELIVERY_MARGIN_MS,
+      attempts: values.NOTIFY_ATTEMPTS,
+      firstWaitMs: values.NOTIFY_FIRST_WAIT_MS,
+      longestWaitMs: values.NOTIFY_LONGEST_WAIT_MS,
+      parkedMs: values.NOTIFY_PARKED_MS,
+    },
     /** One HTTP attempt's time-out, and the quick repeats inside one attempt of an activity. */
     platformHttp: {
       timeoutMs: values.PLATFORM_TIMEOUT_MS,

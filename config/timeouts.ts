@@ -24,6 +24,8 @@ export const HEARTBEAT_MS = 20_000;
 export const DOWNLOAD_MS = 3_600_000;
 /** A push may come before the platform's own order details: until this long after it, an unknown order is asked for again. */
 export const ORDER_REFUSED_AFTER_MS = 3_600_000;
+/** What an activity that sends a notification needs besides the sending itself: two reads and a write. */
+export const DELIVERY_MARGIN_MS = 10_000;
 /** One pass of the sweep. */
 export const SWEEP_MS = 120_000;
 /** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */

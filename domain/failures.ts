@@ -104,6 +104,25 @@ export const FAILURES = {
   currency_mismatch: refusal(422, 'The amount is not in the currency of the account'),
   transaction_id_reused: refusal(409, 'The transaction id was booked with another amount'),
 
+  // Notifications
+  channel_not_configured: refusal(
+    409,
+    'This channel is not set up',
+    'E-mail: set SMTP_URL and SMTP_FROM on the hub. The account: PUT /v1/notification-subscriptions',
+  ),
+  delivery_refused: refusal(
+    409,
+    'The receiver refuses this notification for good',
+    'Mend the address with PUT /v1/notification-subscriptions, then retry',
+  ),
+  delivery_failed: {
+    status: 503,
+    title: 'The notification could not be delivered',
+    retryable: true,
+    level: 'warn',
+    hint: 'It is tried again by itself; past its tries: look at the receiver, then retry',
+  },
+
   // Operations
   abandoned: refusal(409, 'Given up by an operator, or because nobody decided in time', 'Push again: a new attempt'),
   operation_not_parked: refusal(409, 'The operation is not waiting for a decision'),

@@ -25,6 +25,7 @@ export const ID_PREFIXES = {
   level: 'lvl',
   visibilityRule: 'vis',
   notification: 'ntf',
+  delivery: 'dlv',
   command: 'cmd',
   job: 'job',
   audit: 'aud',

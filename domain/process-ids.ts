@@ -12,6 +12,7 @@ export const PROCESSES = {
   partnership: ['partnership'],
   publication: ['supplier', 'sku', 'attempt'],
   'listing-download': ['store', 'job'],
+  'notification-delivery': ['delivery'],
   sweep: ['hub'],
 } as const;
 export type ProcessKind = keyof typeof PROCESSES;
@@ -44,6 +45,7 @@ export const storeLaneId = (store: string): ProcessId => processId('store-lane',
 export const mirrorLaneId = (partnership: string): ProcessId => processId('mirror-lane', { partnership });
 export const orderPushId = (pkg: string, attempt: number): ProcessId =>
   processId('order-push', { package: pkg, attempt: String(attempt) });
+export const deliveryProcessId = (delivery: string): ProcessId => processId('notification-delivery', { delivery });
 
 /** An operation's id is its process id in a form that stands in a URL's path. */
 export const operationIdOf = (id: ProcessId): string => id.replaceAll('/', '.');

@@ -16,6 +16,11 @@ export interface Database {
    * rests on the guards.
    */
   transact<T>(work: (session: ClientSession) => Promise<T>, hot?: string): Promise<T>;
+  /**
+   * Runs `act` once the session's transaction has committed, and not at all where it did not; at once without a session.
+   * Best effort: a crash in between loses it, so what must happen is also written down, and found by the sweep.
+   */
+  afterCommit(session: ClientSession | null, act: () => void): void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -75,14 +80,21 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
   const models = createModels(connection);
   await prepareCollections(models);
   const turns = new Map<string, LimitFunction>();
+  /** What each transaction asked for in its current try. */
+  const afterwards = new WeakMap<ClientSession, (() => void)[]>();
 
   async function once<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
     const session = await connection.startSession();
     try {
-      return await session.withTransaction(() => work(session), {
-        readConcern: { level: 'snapshot' },
-        writeConcern: { w: 'majority', j: true },
-      });
+      const result = await session.withTransaction(
+        () => {
+          afterwards.set(session, []);
+          return work(session);
+        },
+        { readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority', j: true } },
+      );
+      for (const act of afterwards.get(session) ?? []) act();
+      return result;
     } finally {
       await session.endSession();
     }
@@ -102,6 +114,11 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
       } finally {
         if (turn.activeCount === 0 && turn.pendingCount === 0) turns.delete(hot);
       }
+    },
+    afterCommit(session, act) {
+      if (session === null) act();
+      else if (session.inTransaction()) afterwards.get(session)?.push(act);
+      else throw new Error('The session is in no transaction');
     },
     async ping() {
       await connection.db?.admin().ping();

@@ -3,6 +3,7 @@ import { connectDatabase, type Database, type DatabaseOptions } from './database
 import { createAccountRepository } from './repositories/accounts';
 import { createBillingRepository } from './repositories/billing';
 import { createCatalogueRepository } from './repositories/catalogue';
+import { createDeliveryRepository } from './repositories/deliveries';
 import { createDueRepository } from './repositories/dues';
 import { createIdempotencyRepository, createInboxRepository } from './repositories/inbox';
 import { createLaneRepository } from './repositories/lanes';
@@ -17,6 +18,7 @@ import { createProductRepository } from './repositories/products';
 import { createPushRepository } from './repositories/pushes';
 import { createStockRepository } from './repositories/stock';
 import { createStoreRepository } from './repositories/stores';
+import { createSubscriptionRepository } from './repositories/subscriptions';
 
 export function createStore(database: Database) {
   return {
@@ -24,6 +26,7 @@ export function createStore(database: Database) {
     accounts: createAccountRepository(database),
     billing: createBillingRepository(database),
     catalogue: createCatalogueRepository(database),
+    deliveries: createDeliveryRepository(database),
     dues: createDueRepository(database),
     idempotency: createIdempotencyRepository(database),
     inbox: createInboxRepository(database),
@@ -39,6 +42,7 @@ export function createStore(database: Database) {
     pushes: createPushRepository(database),
     stock: createStockRepository(database),
     stores: createStoreRepository(database),
+    subscriptions: createSubscriptionRepository(database),
   };
 }
 export type Store = ReturnType<typeof createStore>;

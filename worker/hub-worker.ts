@@ -6,6 +6,7 @@ import { createActivities } from '../activities';
 import { createStoreAccess } from '../activities/tokens';
 import type { Logger } from '../config/logger';
 import { ORDER_REFUSED_AFTER_MS } from '../config/timeouts';
+import type { Notifiers } from '../connectors/notifications/port';
 import type { Connectors } from '../connectors/port';
 import type { Store } from '../store';
 import type { Processes } from '../workflows/client';
@@ -20,6 +21,7 @@ export interface HubWorkerOptions {
   readonly store: Store;
   readonly processes: Processes;
   readonly connectors: Connectors;
+  readonly notifiers: Notifiers;
   readonly logger: Logger;
   readonly workflowBundle: NonNullable<WorkerOptions['workflowBundle']>;
   readonly sweepGraceMs: number;
@@ -47,8 +49,10 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       processes,
       logger,
       access: createStoreAccess({ store, connectors }),
+      notifiers: options.notifiers,
       heartbeat: (details) => Context.current().heartbeat(details),
       isCancelled: () => Context.current().cancellationSignal.aborted,
+      attempt: () => Context.current().info.attempt,
       lastHeartbeat: () => Context.current().info.heartbeatDetails,
       sweep: { graceMs: options.sweepGraceMs },
       intake: { refuseAfterMs: options.intakeRefuseAfterMs ?? ORDER_REFUSED_AFTER_MS },

@@ -5,6 +5,7 @@ import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { type Config, loadConfig } from '../config/env';
 import { createLogger, type Logger } from '../config/logger';
 import { createConnectors } from '../connectors';
+import { createNotifiers } from '../connectors/notifications';
 import { connectStore } from '../store';
 import { createProcesses } from '../workflows/client';
 import { createDataConverter, createPayloadCodec } from '../workflows/encoding';
@@ -99,9 +100,15 @@ async function main(): Promise<void> {
   });
   const processes = createProcesses(
     client,
-    { taskQueue: taskQueueOf(taskQueuePrefix), lanes: config.lanes, orderPush: config.orderPush },
+    {
+      taskQueue: taskQueueOf(taskQueuePrefix),
+      lanes: config.lanes,
+      orderPush: config.orderPush,
+      notifications: config.notifications,
+    },
     logger,
   );
+  store.notifications.onDue((due) => processes.deliver(due));
   const worker = await createHubWorker({
     connection,
     namespace,
@@ -110,6 +117,7 @@ async function main(): Promise<void> {
     store,
     processes,
     connectors: createConnectors(config.platforms, { ...config.platformHttp, logger }),
+    notifiers: createNotifiers(config.notifications),
     logger,
     workflowBundle: await bundleWorkflows(logger),
     sweepGraceMs: config.sweep.graceMs,

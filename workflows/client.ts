@@ -8,10 +8,11 @@ import {
 import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { Approval, PartnershipStatus } from '../domain/partnership';
-import { JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
+import { deliveryProcessId, JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
 import type { mirrorLane } from './mirror-lane';
+import type { notificationDelivery } from './notification-delivery';
 import type { orderIntake } from './order-intake';
 import type { orderPush } from './order-push';
 import type { partnership } from './partnership';
@@ -28,6 +29,9 @@ const POLL_MS = 50;
 /** Intakes told at once, and waiting to be: a flood of webhooks must not keep the process from answering the next one. */
 const INTAKES_AT_ONCE = 2;
 const INTAKES_WAITING = 5_000;
+/** Deliveries started at once, and waiting to be: the rest is the sweep's. */
+const DELIVERIES_AT_ONCE = 2;
+const DELIVERIES_WAITING = 5_000;
 /** An update waits for a worker at most this long; the caller is answered 503 then. Milliseconds. */
 const UPDATE_MS = 15_000;
 
@@ -35,6 +39,8 @@ export interface ProcessSettings {
   readonly taskQueue: string;
   readonly lanes: { readonly pacingMs: number; readonly batchesPerPass: number } & RetryBudget;
   readonly orderPush: { readonly parkedMs: number } & RetryBudget;
+  /** `tryMs`: see `NotificationDeliveryInput`. */
+  readonly notifications: { readonly tryMs: number; readonly parkedMs: number } & RetryBudget;
 }
 
 export interface Processes {
@@ -47,6 +53,9 @@ export interface Processes {
   /** Tells an order's intake that something came. Best effort: the inbox row is there, the sweep takes it up. */
   takeInOrder(store: string, platformOrder: string): void;
   takeInOrderNow(store: string, platformOrder: string): Promise<void>;
+  /** Starts what sends notifications out. Best effort: the deliveries are written, the sweep takes them up. */
+  deliver(due: readonly { delivery: string; account: string }[]): void;
+  startDelivery(due: { delivery: string; account: string }): Promise<void>;
   startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
   startPartnership(id: string, status?: PartnershipStatus): Promise<void>;
@@ -84,6 +93,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
   const told = new Map<string, boolean>();
   const underway = new Set<Promise<unknown>>();
   const intakeTurn = pLimit(INTAKES_AT_ONCE);
+  const deliveryTurn = pLimit(DELIVERIES_AT_ONCE);
 
   /** Temporal's own trouble is `unavailable`; refusals pass. */
   async function reach<T>(work: () => Promise<T>): Promise<T> {
@@ -196,6 +206,20 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     );
   }
 
+  async function startDelivery({ delivery, account }: { delivery: string; account: string }): Promise<void> {
+    const { tryMs, parkedMs } = settings.notifications;
+    await begin(() =>
+      client.workflow.start<typeof notificationDelivery>('notificationDelivery', {
+        workflowId: deliveryProcessId(delivery),
+        taskQueue,
+        ...JOIN_OR_START,
+        args: [{ delivery, tryMs, parkedMs, budget: pickBudget(settings.notifications) }],
+        searchAttributes: { HubStatus: ['running'], HubAccount: [account], HubDocument: [delivery] },
+        staticSummary: 'Sends one notification by one channel',
+      }),
+    );
+  }
+
   return {
     wakeLanes(lanes) {
       for (const id of lanes) {
@@ -215,6 +239,12 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     },
     takeInOrderNow,
     startDownload,
+    deliver(due) {
+      for (const one of due)
+        if (deliveryTurn.pendingCount < DELIVERIES_WAITING)
+          bestEffort('notification delivery', deliveryTurn(startDelivery, one));
+    },
+    startDelivery,
 
     startOrderPush: (input) =>
       begin(() =>

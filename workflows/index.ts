@@ -1,6 +1,7 @@
 /** Every process the worker runs. Nothing here may import axios, mongoose, express or winston: a test holds the bundle free of them. */
 export { listingDownload } from './listing-download';
 export { mirrorLane } from './mirror-lane';
+export { notificationDelivery } from './notification-delivery';
 export { orderIntake } from './order-intake';
 export { orderPush } from './order-push';
 export { partnership } from './partnership';

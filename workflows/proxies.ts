@@ -21,6 +21,13 @@ export interface RetryBudget {
   readonly longestWaitMs: number;
 }
 
+const retriesOf = (budget: RetryBudget) => ({
+  maximumAttempts: budget.attempts,
+  initialInterval: budget.firstWaitMs,
+  backoffCoefficient: 2,
+  maximumInterval: budget.longestWaitMs,
+});
+
 /** Our own fast writes, inside the workflow task. */
 export const local = proxyLocalActivities<Activities>({
   startToCloseTimeout: LOCAL_WRITE_MS,
@@ -38,12 +45,7 @@ export const bounded = (budget: RetryBudget, startToCloseTimeout: number = STORE
   proxyActivities<Activities>({
     startToCloseTimeout,
     heartbeatTimeout: HEARTBEAT_MS,
-    retry: {
-      maximumAttempts: budget.attempts,
-      initialInterval: budget.firstWaitMs,
-      backoffCoefficient: 2,
-      maximumInterval: budget.longestWaitMs,
-    },
+    retry: retriesOf(budget),
   });
 
 /** One pass of a store's lane. */
@@ -54,6 +56,10 @@ export const remote = proxyActivities<Activities>({
   startToCloseTimeout: PLATFORM_STEP_MS,
   retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 60_000 },
 });
+
+/** Sending a notification: a try ends by itself, so it needs no heartbeat to be found dead. */
+export const sending = (budget: RetryBudget, tryMs: number) =>
+  proxyActivities<Activities>({ startToCloseTimeout: tryMs, retry: retriesOf(budget) });
 
 /** Many pages; reports where it is, and goes on there. */
 export const download = proxyActivities<Activities>({

@@ -1,6 +1,7 @@
 /** Accounts (for the operator), the caller's own account, its API keys and notifications. */
 import { isPermitted, PERMISSIONS, type Permission, PLANS } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
+import { notificationIdOf } from '../../domain/notifications';
 import type { AccountDoc, ApiKeyDoc, NotificationDoc } from '../../store/models/documents';
 import type { Caller } from '../../store/repositories/accounts';
 import { created, listed, listOf, noContent, ok, route } from '../route';
@@ -64,9 +65,8 @@ const notification = z
   })
   .openapi('Notification');
 
-/** A notification's own id is made from its event and may hold anything; in a path it stands encoded. */
 const notificationOf = (row: NotificationDoc) => ({
-  id: Buffer.from(row._id).toString('base64url'),
+  id: notificationIdOf(row._id),
   event: row.event,
   title: row.title,
   document: row.document,

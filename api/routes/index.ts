@@ -5,6 +5,7 @@ import { accountRoutes } from './accounts';
 import { billingRoutes } from './billing';
 import { catalogueRoutes } from './catalogue';
 import { healthRoutes } from './health';
+import { notificationSubscriptionRoutes } from './notification-subscriptions';
 import { operationRoutes } from './operations';
 import { orderRoutes } from './orders';
 import { partnershipRoutes } from './partnerships';
@@ -18,6 +19,7 @@ export const ROUTES: readonly Route[] = [
   ...healthRoutes,
   ...webhookRoutes,
   ...accountRoutes,
+  ...notificationSubscriptionRoutes,
   ...supplierSetupRoutes,
   ...partnershipRoutes,
   ...billingRoutes,

@@ -1,6 +1,7 @@
 /** The shape of every stored document. `_id` says what is unique; where it is built from other ids, a repeat is a no-op. */
 import type { Permission, Plan } from '../../domain/accounts';
 import type { Currency, Rounding } from '../../domain/money';
+import type { EventChannels, NotificationChannel } from '../../domain/notifications';
 import type { Blocker, PackageStatus } from '../../domain/orders';
 import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/partnership';
 import type { Charge, ExchangeRate, FeeSettings, LevelRule, Shipping } from '../../domain/pricing';
@@ -529,4 +530,35 @@ export interface NotificationDoc {
   detail: string | null;
   readAt: Date | null;
   at: Date;
+}
+
+/** Where an account is told besides in-app, and of what. `_id` = account. Addresses and secrets are sealed. */
+export interface NotificationSubscriptionDoc {
+  _id: string;
+  email: Sealed | null;
+  https: {
+    url: Sealed;
+    secret: Sealed;
+    secretMadeAt: Date;
+    /** The secret before: calls are signed with it, too, until that time, so that a receiver can change over. */
+    previousSecret: Sealed | null;
+    previousUntil: Date | null;
+  } | null;
+  events: EventChannels;
+  updatedAt: Date;
+}
+
+export const DELIVERY_STATUSES = ['pending', 'parked', 'sent', 'failed'] as const;
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+
+/** One notification on its way to one channel. `_id` is derived from both, and is what receivers tell a repeat by. */
+export interface DeliveryDoc {
+  _id: string;
+  account: string;
+  notification: string;
+  channel: NotificationChannel;
+  status: DeliveryStatus;
+  error: { code: string; detail: string } | null;
+  createdAt: Date;
+  updatedAt: Date;
 }

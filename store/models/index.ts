@@ -466,6 +466,28 @@ const schemas = {
     },
     [{ account: 1, at: -1, _id: -1 }],
   ),
+  // By account alone.
+  notificationSubscriptions: schema<D.NotificationSubscriptionDoc>({
+    _id: text,
+    email: optionalText,
+    https: value,
+    events: value,
+    updatedAt: time,
+  }),
+  deliveries: schema<D.DeliveryDoc>(
+    {
+      _id: text,
+      account: text,
+      notification: text,
+      channel: text,
+      status: text,
+      error: value,
+      createdAt: time,
+      updatedAt: time,
+    },
+    // What is still to go out, for the sweep.
+    [{ status: 1, updatedAt: 1 }],
+  ),
 } as const;
 
 type DocumentOf<S> = S extends Schema<infer T> ? T : never;

@@ -50,6 +50,8 @@ function fakeProcesses(store: Store): FakeProcesses {
     ensureLane: (lane) => reach('ensureLane', lane),
     takeInOrder: (shop, order) => void note('takeInOrder', { shop, order }),
     takeInOrderNow: async (shop, order) => void note('takeInOrderNow', { shop, order }),
+    deliver: (due) => void note('deliver', due),
+    startDelivery: (due) => reach('startDelivery', due),
     startOrderPush: (input) => reach('startOrderPush', input),
     startPublication: (supplier, sku, attempt) => reach('startPublication', { supplier, sku, attempt }),
     startPartnership: (id) => reach('startPartnership', id),
@@ -106,6 +108,7 @@ export interface Api {
 export interface ApiOptions {
   readonly rateLimitPerMinute?: number;
   readonly bodyLimitBytes?: number;
+  readonly withoutMail?: boolean;
   readonly now?: () => Date;
 }
 
@@ -127,6 +130,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
   });
   const logger = createLogger({ level: 'debug', format: 'json', service: 'api', stream });
   const processes = fakeProcesses(store);
+  store.notifications.onDue((due) => processes.deliver(due));
   const connectors = createConnectors(
     {
       shopee: { baseUrl: 'http://127.0.0.1:9', partnerId: 2001887, partnerKey: PARTNER_KEY },
@@ -142,6 +146,10 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
   const app = createApp({
     config: {
       adminKey: ADMIN_KEY,
+      notifications: {
+        smtp: options.withoutMail ? undefined : { url: 'smtp://127.0.0.1:9', from: 'hub@example.com' },
+        allowPrivateAddresses: false,
+      },
       api: {
         publicUrl: PUBLIC_URL,
         rateLimitPerMinute: options.rateLimitPerMinute ?? 1_000_000,

@@ -40,6 +40,7 @@ describe('when a neighbour is down', () => {
     const app = createApp({
       config: {
         adminKey: ADMIN_KEY,
+        notifications: { smtp: undefined, allowPrivateAddresses: false },
         api: { publicUrl: PUBLIC_URL, rateLimitPerMinute: 1000, bodyLimitBytes: 1000 },
       },
       store,

@@ -74,8 +74,8 @@ describe('the worker killed at each step of a push', () => {
     const ended = await Promise.race([child.ended, settled]);
     await child.kill();
     if (endSessions) await endSessionsOf(child, hub.store.database.connection);
-    const { store, connectors, logger } = hub;
-    workers.push(await runWorker(place, { store, connectors, logger, processes }));
+    const { store, connectors, notifiers, logger } = hub;
+    workers.push(await runWorker(place, { store, connectors, notifiers, logger, processes }));
     return { ended, steps: child.steps };
   }
 

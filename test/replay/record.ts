@@ -9,7 +9,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { LanePass } from '../../activities/store-lane';
-import { mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { deliveryProcessId, mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
 import * as messages from '../../workflows/messages';
 import globalSetup, { endTestRun } from '../support/global-setup';
 import { eventually } from '../support/hub';
@@ -66,6 +66,26 @@ function orderPushPath(
       return handle;
     });
   };
+}
+
+/** The paths of a delivery: how its tries end, and what the operator then does. */
+function deliveryPath(
+  sendDelivery: () => Promise<'sent' | 'failed'>,
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  options: { parkedMs?: number; overBefore?: boolean } = {},
+): Path {
+  return simplePath(
+    'notificationDelivery',
+    (stage) => deliveryProcessId(stage.id('dlv')),
+    { delivery: 'dlv_1', budget, tryMs: 5_000, parkedMs: options.parkedMs ?? 60_000 },
+    {
+      sendDelivery,
+      parkDelivery: async () => ({ parked: !options.overBefore }),
+      resumeDelivery: async () => {},
+      abandonDelivery: async () => {},
+    },
+    { meanwhile: then },
+  );
 }
 
 function storeLanePath(
@@ -179,6 +199,18 @@ const PATHS: Record<string, Path> = {
     lastBatchAt: 1,
     parkedWith: { needsOwner: false, code: 'unavailable', detail: 'down' },
   }),
+  'notificationDelivery.sent': deliveryPath(inTurn(() => 'sent' as const)),
+  'notificationDelivery.parked-retried': deliveryPath(
+    inTurn<'sent'>(fail, fail, () => 'sent'),
+    decideBy('retry', 'update'),
+  ),
+  'notificationDelivery.parked-abandoned': deliveryPath(inTurn<'sent'>(fail), decideBy('abandon', 'signal')),
+  'notificationDelivery.parked-out-of-time': deliveryPath(inTurn<'sent'>(fail), undefined, { parkedMs: 50 }),
+  'notificationDelivery.parked-over-before': deliveryPath(inTurn<'sent'>(fail), undefined, { overBefore: true }),
+  'notificationDelivery.parked-cancelled': deliveryPath(inTurn<'sent'>(fail), async (handle) => {
+    await isParked(handle);
+    await handle.cancel();
+  }),
   'mirrorLane.drained': simplePath(
     'mirrorLane',
     (stage) => mirrorLaneId(stage.id('pship')),
@@ -239,6 +271,7 @@ const PATHS: Record<string, Path> = {
       publications: 0,
       downloads: 0,
       parkedLanes: 0,
+      deliveries: 0,
       partnerships: 0,
       renewed: 0,
     }),

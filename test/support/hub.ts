@@ -5,6 +5,8 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { createLogger, type Logger } from '../../config/logger';
 import { createConnectors } from '../../connectors';
+import { createNotifiers } from '../../connectors/notifications';
+import type { NotifierOptions, Notifiers } from '../../connectors/notifications/port';
 import type { Connectors } from '../../connectors/port';
 import { createSandboxControl, type SandboxControl } from '../../sandbox/control';
 import { type RunningSandbox, startSandbox } from '../../sandbox/marketplaces';
@@ -25,6 +27,8 @@ export interface HubOptions {
   readonly pacingMs?: number;
   readonly lanes?: Partial<ProcessSettings['lanes']>;
   readonly orderPush?: Partial<ProcessSettings['orderPush']>;
+  readonly notifications?: Partial<ProcessSettings['notifications']>;
+  readonly notifiers?: Partial<NotifierOptions>;
   readonly sweepGraceMs?: number;
   readonly intakeRefuseAfterMs?: number;
   readonly platformTimeoutMs?: number;
@@ -46,6 +50,7 @@ export interface Hub {
   readonly client: Client;
   readonly processes: Processes;
   readonly connectors: Connectors;
+  readonly notifiers: Notifiers;
   readonly sandbox: RunningSandbox;
   readonly control: SandboxControl;
   readonly logger: Logger;
@@ -117,9 +122,19 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
         ...options.lanes,
       },
       orderPush: { attempts: 3, firstWaitMs: 50, longestWaitMs: 200, parkedMs: 60_000, ...options.orderPush },
+      notifications: {
+        tryMs: 2_000,
+        attempts: 3,
+        firstWaitMs: 50,
+        longestWaitMs: 200,
+        parkedMs: 60_000,
+        ...options.notifications,
+      },
     },
     logger,
   );
+  store.notifications.onDue((due) => processes.deliver(due));
+  const notifiers = createNotifiers({ allowPrivateAddresses: true, timeoutMs: 1_000, ...options.notifiers });
   const workerStore = options.wrapStore?.(store) ?? store;
   const workers: { stop(): Promise<void> }[] = [];
 
@@ -132,6 +147,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       store: workerStore,
       processes,
       connectors,
+      notifiers,
       logger,
       workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
       sweepGraceMs: options.sweepGraceMs ?? 500,
@@ -164,6 +180,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     client,
     processes,
     connectors,
+    notifiers,
     sandbox,
     control: createSandboxControl(sandbox.url),
     logger,

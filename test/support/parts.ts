@@ -4,6 +4,8 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { createLogger, type Logger } from '../../config/logger';
 import { createConnectors } from '../../connectors';
+import { createNotifiers } from '../../connectors/notifications';
+import type { Notifiers } from '../../connectors/notifications/port';
 import type { Connectors } from '../../connectors/port';
 import { connectStore, type Store } from '../../store';
 import { createHubWorker, ensureSweepSchedule } from '../../worker/hub-worker';
@@ -24,6 +26,7 @@ export interface HubPlace {
   readonly sandboxUrl: string;
   readonly shopee: { readonly partnerId: string; readonly partnerKey: string };
   readonly lazada: { readonly appKey: string; readonly appSecret: string };
+  readonly smtp?: { readonly url: string; readonly from: string };
   /** The store's clock is this far behind: leases it takes end so much sooner for others. Milliseconds. */
   readonly clockBehindMs?: number;
   readonly sweepGraceMs?: number;
@@ -35,6 +38,7 @@ export const PATIENT = { attempts: 60, firstWaitMs: 50, longestWaitMs: 500 } as 
 export interface Parts {
   readonly store: Store;
   readonly connectors: Connectors;
+  readonly notifiers: Notifiers;
   readonly client: Client;
   readonly processes: Processes;
   readonly logger: Logger;
@@ -49,6 +53,7 @@ export function patientProcesses(client: Client, queuePrefix: string, logger: Lo
       taskQueue: taskQueueOf(queuePrefix),
       lanes: { pacingMs: 20, batchesPerPass: 40, ...PATIENT },
       orderPush: { parkedMs: 60_000, ...PATIENT },
+      notifications: { tryMs: 2_000, parkedMs: 60_000, ...PATIENT },
     },
     logger,
   );
@@ -99,9 +104,12 @@ export async function connectParts(place: HubPlace): Promise<Parts> {
     dataConverter: createDataConverter(TEST_KEYS),
   });
   const processes = patientProcesses(client, place.queuePrefix, logger);
+  store.notifications.onDue((due) => processes.deliver(due));
+  const notifiers = createNotifiers({ smtp: place.smtp, allowPrivateAddresses: true, timeoutMs: 1_000 });
   return {
     store,
     connectors,
+    notifiers,
     client,
     processes,
     logger,

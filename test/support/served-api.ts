@@ -15,6 +15,7 @@ export async function serveApi(deps: Omit<ApiDeps, 'config'>) {
     createApp({
       ...deps,
       config: {
+        notifications: { smtp: undefined, allowPrivateAddresses: true },
         adminKey: 'the-admin-key-of-the-tests-only',
         api: { publicUrl: url, rateLimitPerMinute: 1_000_000, bodyLimitBytes: 1024 * 1024 },
       },

@@ -25,18 +25,22 @@ export interface Stage {
 
 /** All activities by name; the compiler sees to it that none is missing. */
 const NAMES: { readonly [Name in keyof Activities]: true } = {
+  abandonDelivery: true,
   abandonLane: true,
   abandonOrderPush: true,
   approvePartnership: true,
   downloadListings: true,
   failDownload: true,
   mirrorDue: true,
+  parkDelivery: true,
   parkLane: true,
   parkOrderPush: true,
   publishProduct: true,
   pushOrder: true,
+  resumeDelivery: true,
   resumeLane: true,
   resumeOrderPush: true,
+  sendDelivery: true,
   sendDue: true,
   sweepOnce: true,
   takeInOrder: true,
