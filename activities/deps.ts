@@ -19,7 +19,11 @@ export interface ActivityDeps {
   readonly attempt: () => number;
   /** What the last try of this step reported. */
   readonly lastHeartbeat: () => unknown;
-  readonly sweep: { readonly graceMs: number };
+  readonly sweep: {
+    readonly graceMs: number;
+    /** Instead of `AUDIT_UNKNOWN_AFTER_MS`. */
+    readonly auditUnknownAfterMs?: number;
+  };
   /** An order the platform does not know is asked for again for this long after the last event about it. Milliseconds. */
   readonly intake: { readonly refuseAfterMs: number };
 }

@@ -1,6 +1,7 @@
 /** The sweep: whatever is open and has no running workflow gets one again, and tokens near their end are renewed. */
 
 import pLimit from 'p-limit';
+import { AUDIT_UNKNOWN_AFTER_MS } from '../config/timeouts';
 import { deliveryProcessId, orderPushId, type ProcessId, processId } from '../domain/process-ids';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
@@ -22,6 +23,7 @@ export interface SweepReport {
   readonly deliveries: number;
   readonly partnerships: number;
   readonly renewed: number;
+  readonly audited: number;
 }
 
 export function createSweepActivities({ store, processes, access, logger, heartbeat, sweep }: ActivityDeps) {
@@ -54,6 +56,22 @@ export function createSweepActivities({ store, processes, access, logger, heartb
       warn(error);
     }
     return done;
+  }
+
+  /** What dead processes were about to do becomes a row of unknown outcome; the day's head is kept and told. */
+  async function auditTrail(now: number): Promise<number> {
+    try {
+      const taken = await store.audit.takeUp(new Date(now - (sweep.auditUnknownAfterMs ?? AUDIT_UNKNOWN_AFTER_MS)));
+      const head = await store.audit.keepDailyHead();
+      if (head !== null) logger.info('audit head', { count: head.count, hash: head.hash });
+      return taken;
+    } catch (error) {
+      logger.warn('sweep could not take up', {
+        what: 'audit log',
+        error: error instanceof Error ? error.message : 'unknown',
+      });
+      return 0;
+    }
   }
 
   async function pass(): Promise<SweepReport> {
@@ -119,6 +137,7 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         (row) => processes.startPartnership(row._id, row.status),
         (row) => processId('partnership', { partnership: row._id }),
       ),
+      audited: await auditTrail(now),
     };
     if (Object.values(report).some((count) => count > 0)) logger.info('sweep took up', { ...report });
     return report;

@@ -4,6 +4,7 @@ import helmet from 'helmet';
 import swaggerUi from 'swagger-ui-express';
 import { FAILURES, HubError } from '../domain/failures';
 import { createAccessLog, requestIds } from './access-log';
+import { createAuditTrail } from './audit';
 import { createAuthentication } from './authentication';
 import { createDispatcher, localsOf, send } from './dispatch';
 import type { ApiDeps, Hub } from './hub';
@@ -22,7 +23,7 @@ const expressPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1');
 /** Composes the edge. The caller listens. */
 export function createApp(deps: ApiDeps): Express {
   const hub: Hub = { ...deps, metrics: deps.metrics ?? createMetrics(), now: deps.now ?? (() => new Date()) };
-  const dispatch = createDispatcher(hub, createCursorSeal(hub.config.adminKey));
+  const dispatch = createDispatcher(hub, createCursorSeal(hub.config.adminKey), createAuditTrail(hub, ROUTES));
   const mount = (routes: readonly Route[]) => {
     for (const route of routes) app[route.method](expressPath(route.path), dispatch(route));
   };
@@ -31,6 +32,7 @@ export function createApp(deps: ApiDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('case sensitive routing', true);
+  app.set('trust proxy', hub.config.api.trustProxy ?? false);
   app.use(requestIds, createAccessLog(hub), helmet());
 
   // Webhooks come first: their bytes are verified as they came, they need no key, and their bursts are not limited.

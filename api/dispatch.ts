@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import { HubError, type InputProblem } from '../domain/failures';
 import type { Caller } from '../store/repositories/accounts';
+import type { AuditTrail, Trace } from './audit';
 import { type Identity, requireAccess } from './authentication';
 import type { Hub } from './hub';
 import { once } from './idempotency';
@@ -81,14 +82,14 @@ function callerOf(identity: Identity): Caller {
 }
 
 /** Makes the express handler of a route. */
-export function createDispatcher(hub: Hub, cursors: CursorSeal) {
+export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrail) {
   const readJson = createJsonReader(hub.config.api.bodyLimitBytes);
 
   async function perform(
     route: Route,
     request: Request,
     identity: Identity,
-    input: { body: unknown; rawBody: Buffer; command: string },
+    input: { body: unknown; rawBody: Buffer; command: string; trace: Trace | null },
   ): Promise<Rendered> {
     const { query, body } = validate(route, request, input.body);
     const scope = `${identity.kind === 'account' ? identity.caller.account : ''} ${route.path}`;
@@ -113,34 +114,58 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal) {
       headers: request.headers as Record<string, string | undefined>,
       rawBody: input.rawBody,
     };
-    const answer = await route.handle(ready, hub);
+    const handle = async () => route.handle(ready, hub);
+    const answer = await (input.trace === null ? handle() : input.trace.around(ready, handle));
     const sealed = route.paged ? sealCursor(answer, (position) => cursors.seal(position, scope)) : answer;
     return render(hub, route, sealed);
   }
 
-  return (route: Route): RequestHandler => {
-    const template = `${route.method} ${route.path}`;
-    return async (request, response) => {
-      const { identity = { kind: 'nobody' } } = localsOf(response);
-      localsOf(response).route = route.path;
-      requireAccess(route.access, identity);
-      const rawBody = route.rawBody ? await readRaw(request, response, route.rawBody.limitBytes) : Buffer.alloc(0);
-      const body = route.body ? await readJson(request, response) : undefined;
-      const go = (command: string) => perform(route, request, identity, { body, rawBody, command });
-      if (route.method !== 'post' || identity.kind === 'nobody') {
-        send(response, await go(''));
-        return;
+  async function answer(route: Route, request: Request, response: Response, trace: Trace | null): Promise<Rendered> {
+    const { identity = { kind: 'nobody' } } = localsOf(response);
+    requireAccess(route.access, identity);
+    const rawBody = route.rawBody ? await readRaw(request, response, route.rawBody.limitBytes) : Buffer.alloc(0);
+    const body = route.body ? await readJson(request, response) : undefined;
+    const go = async (command: string) => {
+      try {
+        return await perform(route, request, identity, { body, rawBody, command, trace });
+      } catch (error) {
+        // Here, because a refusal that is kept for a repeat does not come out of `once` as an error.
+        await trace?.refused(error);
+        throw error;
       }
-      const command = {
-        owner: identity.kind === 'account' ? identity.caller.account : 'platform',
-        route: template,
-        key: request.get('idempotency-key'),
-        required: route.moves,
-        content: { params: request.params, query: request.query, body },
-      };
-      send(response, await once(hub, command, go));
     };
-  };
+    if (route.method !== 'post' || identity.kind === 'nobody') return go('');
+    const command = {
+      owner: identity.kind === 'account' ? identity.caller.account : 'platform',
+      route: `${route.method} ${route.path}`,
+      key: request.get('idempotency-key'),
+      required: route.moves,
+      content: { params: request.params, query: request.query, body },
+    };
+    return once(hub, command, go);
+  }
+
+  return (route: Route): RequestHandler =>
+    async (request, response) => {
+      const { identity = { kind: 'nobody' }, requestId } = localsOf(response);
+      localsOf(response).route = route.path;
+      const trace = trail.follow(route, identity, {
+        request: requestId,
+        address: request.ip ?? null,
+        params: request.params as Record<string, string>,
+      });
+      try {
+        send(
+          response,
+          await (trace === null
+            ? answer(route, request, response, null)
+            : trace.end(answer(route, request, response, trace))),
+        );
+      } catch (error) {
+        await trace?.refused(error);
+        throw error;
+      }
+    };
 }
 
 function sealCursor(answer: Answer, seal: (position: string) => string): Answer {

@@ -10,7 +10,8 @@ import type { Metrics } from './metrics';
 export interface ApiConfig {
   readonly adminKey: string;
   readonly notifications: Pick<Config['notifications'], 'smtp' | 'allowPrivateAddresses'>;
-  readonly api: Pick<Config['api'], 'publicUrl' | 'rateLimitPerMinute' | 'bodyLimitBytes'>;
+  readonly api: Pick<Config['api'], 'publicUrl' | 'rateLimitPerMinute' | 'bodyLimitBytes'> &
+    Partial<Pick<Config['api'], 'trustProxy'>>;
 }
 
 export interface ApiDeps {

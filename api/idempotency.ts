@@ -3,6 +3,7 @@
  * refusals too; what may succeed later (429, 5xx) gives the key back.
  */
 import { createHash } from 'node:crypto';
+import { canonical } from '../domain/canonical';
 import { HubError } from '../domain/failures';
 import { newId } from '../domain/ids';
 import type { Hub } from './hub';
@@ -18,14 +19,6 @@ export interface Command {
   readonly required: boolean;
   /** Everything else that makes the request: path, query and body. */
   readonly content: unknown;
-}
-
-/** JSON with sorted names, so that two ways to write one body are one body. */
-export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
 }
 
 /** The header's value, or undefined where there is none. 400 where it is not usable or missing though needed. */

@@ -35,6 +35,22 @@ export interface RouteRequest<Parameters extends string = string, Query = unknow
   readonly rawBody: Buffer;
 }
 
+/**
+ * What the audit log says of a route that changes something; each is left out where what is made of the route by itself is
+ * right. See api/audit.ts.
+ */
+export interface RouteAudit<Request> {
+  /** Instead of the name that is made from method and path. */
+  readonly action?: string;
+  /** What it is about, where that is not in the path or the answer. */
+  objects?(request: Request): readonly string[];
+  /**
+   * The object before and after, which is otherwise what GET on the same path, or the nearest above it, says. Null: only
+   * the answer is kept.
+   */
+  readonly snapshot?: ((request: Request, hub: Hub) => Promise<unknown>) | null;
+}
+
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
@@ -56,6 +72,8 @@ interface RouteSpec<Path extends string, Query extends z.ZodObject, Body extends
   readonly moves?: boolean;
   /** The body is not JSON and is handed on as it came, up to so many bytes. */
   readonly rawBody?: { readonly limitBytes: number };
+  /** False: it changes nothing, though its method looks like it. */
+  readonly audit?: RouteAudit<RouteRequest<ParameterNames<Path>, z.output<Query>, z.output<Body>>> | false;
   /** What success looks like, by status; null is an empty body. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>;
   handle(
@@ -76,6 +94,8 @@ export interface Route {
   readonly paged: boolean;
   readonly moves: boolean;
   readonly rawBody: { readonly limitBytes: number } | null;
+  /** Null: a call leaves no row in the audit log. */
+  readonly audit: RouteAudit<RouteRequest> | null;
   readonly answers: Readonly<Record<number, z.ZodType | null>>;
   handle(request: RouteRequest, hub: Hub): Promise<Answer> | Answer;
 }
@@ -101,6 +121,10 @@ export function route<const Path extends string, Query extends z.ZodObject = Not
     paged: spec.paged ?? false,
     moves: spec.moves ?? false,
     rawBody: spec.rawBody ?? null,
+    audit:
+      spec.method === 'get' || spec.access === 'public' || spec.audit === false
+        ? null
+        : ((spec.audit ?? {}) as RouteAudit<RouteRequest>),
     answers: spec.answers,
     handle: spec.handle as Route['handle'],
   };

@@ -146,6 +146,7 @@ async function main(): Promise<void> {
   }
   await processes.flush();
   await connection.close();
+  await store.audit.flush();
   await store.database.close();
   logger.info('API ended');
 }

@@ -57,6 +57,19 @@ const namedKeys = z.string().transform((text, context): readonly NamedKey[] => {
   return keys;
 });
 
+/**
+ * Who may say, in X-Forwarded-For, where a request came from: how many proxies stand in front, or their addresses. Nobody by
+ * default: the header is anybody's to write.
+ */
+const trustedProxies = z.string().transform((text, context): false | number | readonly string[] => {
+  if (/^(off|false|0)$/.test(text)) return false;
+  if (/^\d{1,2}$/.test(text)) return Number(text);
+  const names = text.split(',').map((name) => name.trim());
+  if (names.every((name) => /^(loopback|linklocal|uniquelocal|[\da-f.:]{2,45}(\/\d{1,3})?)$/i.test(name))) return names;
+  context.addIssue({ code: 'custom', message: 'must be off, a number of proxies, or their addresses' });
+  return z.NEVER;
+});
+
 /** Each variable, its form and its default. `.env.example` documents each of them; a test compares the two. */
 const variables = {
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
@@ -68,6 +81,7 @@ const variables = {
   METRICS_PORT: port(9464),
   PUBLIC_URL: httpUrl.optional(),
   RATE_LIMIT_PER_MINUTE: wholeNumber(1, 10_000_000, 6000),
+  TRUST_PROXY: trustedProxies.default(false),
   BODY_LIMIT_BYTES: wholeNumber(1024, 100 * MEBIBYTE, 10 * MEBIBYTE),
   ADMIN_KEY: z.string().min(24, 'must have at least 24 characters'),
 
@@ -222,6 +236,7 @@ function toConfig(values: Variables) {
       /** What others reach the API under; the webhook addresses given to platforms begin with it. */
       publicUrl: values.PUBLIC_URL ?? `http://${values.API_HOST}:${values.API_PORT}`,
       rateLimitPerMinute: values.RATE_LIMIT_PER_MINUTE,
+      trustProxy: values.TRUST_PROXY,
       bodyLimitBytes: values.BODY_LIMIT_BYTES,
     },
     adminKey: values.ADMIN_KEY,

@@ -3,6 +3,7 @@
  * they hold a secret or personal data are blacked out wherever they stand, so that a slip of the pen does not leak.
  */
 import winston from 'winston';
+import { isHidden, REDACTED, redactSecrets } from '../domain/redaction';
 
 /** What the code needs of a logger. The second argument holds the fields; the message is a constant. */
 export interface Logger {
@@ -25,82 +26,12 @@ export interface LoggerOptions {
   readonly stream?: NodeJS.WritableStream;
 }
 
-export const REDACTED = '[redacted]';
-
-/** Names of fields that hold secrets, compared without case, `_` and `-`; a match inside the name is enough. */
-const SECRET_NAMES = [
-  'authorization',
-  'password',
-  'passphrase',
-  'secret',
-  'token',
-  'apikey',
-  'adminkey',
-  'partnerkey',
-  'appkey',
-  'datakey',
-  'payloadkey',
-  'privatekey',
-  'cookie',
-  'signature',
-  'credential',
-];
-/** Names of fields that hold personal data or other people's bodies; the whole name must match. */
-const PERSONAL_NAMES = new Set([
-  'sign',
-  'key',
-  'recipient',
-  'recipientname',
-  'buyer',
-  'buyername',
-  'buyerusername',
-  'contactname',
-  'fullname',
-  'firstname',
-  'lastname',
-  'phone',
-  'phonenumber',
-  'mobile',
-  'email',
-  'address',
-  'fulladdress',
-  'addressline1',
-  'addressline2',
-  'recipientaddress',
-  'shippingaddress',
-  'billingaddress',
-  'zipcode',
-  'postcode',
-  'postalcode',
-  'message',
-  'note',
-  'body',
-  'rawbody',
-  'payload',
-  'headers',
-]);
-/** Secrets that can be told by their look, also inside a text: bearer keys, passwords inside addresses. */
-const SECRET_TEXTS: readonly [RegExp, string][] = [
-  [/\bBearer\s+[\w.~+/=-]+/gi, `Bearer ${REDACTED}`],
-  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@/]+@/gi, `$1${REDACTED}@`],
-  [/([?&](?:access_token|refresh_token|sign|code|key|secret)=)[^&\s]+/gi, `$1${REDACTED}`],
-];
 const MAX_DEPTH = 6;
 const MAX_ITEMS = 50;
 const MAX_TEXT = 4000;
 
-function isHidden(name: string): boolean {
-  const plain = name
-    .toLowerCase()
-    .replace(/^field_/, '')
-    .replace(/[_-]/g, '');
-  return PERSONAL_NAMES.has(plain) || SECRET_NAMES.some((secret) => plain.includes(secret));
-}
-
 function redactText(text: string): string {
-  let result = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  for (const [pattern, replacement] of SECRET_TEXTS) result = result.replace(pattern, replacement);
-  return result;
+  return redactSecrets(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
 }
 
 /** Node's own errors are not always `instanceof Error` (other realms), so they are told by their shape. */

@@ -26,6 +26,11 @@ export const DOWNLOAD_MS = 3_600_000;
 export const ORDER_REFUSED_AFTER_MS = 3_600_000;
 /** What an activity that sends a notification needs besides the sending itself: two reads and a write. */
 export const DELIVERY_MARGIN_MS = 10_000;
+/**
+ * What was about to be done this long ago and has no audit row is taken as left by a process that died: longer than any
+ * request lives.
+ */
+export const AUDIT_UNKNOWN_AFTER_MS = 600_000;
 /** One pass of the sweep. */
 export const SWEEP_MS = 120_000;
 /** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */

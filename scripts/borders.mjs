@@ -24,7 +24,7 @@ const OUTER = ['sandbox', 'bench', 'test'];
  */
 const MAY_IMPORT = {
   domain: { values: [], types: [] },
-  config: { values: [], types: ['domain'] },
+  config: { values: ['domain/redaction'], types: ['domain'] },
   workflows: { values: ['domain', 'config/timeouts'], types: ['activities'] },
   connectors: { values: ['domain'], types: ['config'] },
   store: { values: ['domain'], types: ['config'] },
@@ -33,7 +33,7 @@ const MAY_IMPORT = {
   api: { values: ['domain', 'connectors', 'store', 'config', 'workflows', 'activities'], types: [] },
 };
 
-const COMPOSITION_ROOTS = ['worker/main.ts', 'api/server.ts', 'worker/hub-worker.ts'];
+const COMPOSITION_ROOTS = ['worker/main.ts', 'api/server.ts', 'worker/hub-worker.ts', 'worker/audit-verify.ts'];
 /** Constructors of clients, by the package they come from. */
 const CLIENTS = {
   '@temporalio/client': ['Client', 'WorkflowClient', 'Connection', 'ScheduleClient'],

@@ -22,6 +22,7 @@ const PROGRAMS = {
   sandbox: { entry: 'sandbox/main.ts' },
   'start:api': { entry: 'api/server.ts' },
   'start:worker': { entry: 'worker/main.ts' },
+  'audit:verify': { entry: 'worker/audit-verify.ts' },
 };
 const COMMANDS = {
   test: () => runTests({ limitMs: 20 * MINUTE_MS }),

@@ -1,6 +1,7 @@
 /** The store as the other rooms see it: one object of repositories, each returning plain values. */
 import { connectDatabase, type Database, type DatabaseOptions } from './database';
 import { createAccountRepository } from './repositories/accounts';
+import { createAuditRepository } from './repositories/audit';
 import { createBillingRepository } from './repositories/billing';
 import { createCatalogueRepository } from './repositories/catalogue';
 import { createDeliveryRepository } from './repositories/deliveries';
@@ -24,6 +25,7 @@ export function createStore(database: Database) {
   return {
     database,
     accounts: createAccountRepository(database),
+    audit: createAuditRepository(database),
     billing: createBillingRepository(database),
     catalogue: createCatalogueRepository(database),
     deliveries: createDeliveryRepository(database),

@@ -25,6 +25,8 @@ export interface HubWorkerOptions {
   readonly logger: Logger;
   readonly workflowBundle: NonNullable<WorkerOptions['workflowBundle']>;
   readonly sweepGraceMs: number;
+  /** See `ActivityDeps.sweep`; ten minutes where absent. */
+  readonly auditUnknownAfterMs?: number;
   /** See `ActivityDeps.intake`; an hour where absent. */
   readonly intakeRefuseAfterMs?: number;
   readonly shutdownMs: number;
@@ -54,7 +56,10 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       isCancelled: () => Context.current().cancellationSignal.aborted,
       attempt: () => Context.current().info.attempt,
       lastHeartbeat: () => Context.current().info.heartbeatDetails,
-      sweep: { graceMs: options.sweepGraceMs },
+      sweep: {
+        graceMs: options.sweepGraceMs,
+        ...(options.auditUnknownAfterMs === undefined ? {} : { auditUnknownAfterMs: options.auditUnknownAfterMs }),
+      },
       intake: { refuseAfterMs: options.intakeRefuseAfterMs ?? ORDER_REFUSED_AFTER_MS },
     }),
     maxConcurrentActivityTaskExecutions: limits.concurrentActivities,

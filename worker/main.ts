@@ -137,6 +137,7 @@ async function main(): Promise<void> {
   await codec?.close();
   await clientConnection.close();
   await connection.close();
+  await store.audit.flush();
   await store.database.close();
   logger.info('worker ended');
 }

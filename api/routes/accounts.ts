@@ -113,6 +113,7 @@ export const accountRoutes = [
     body: z
       .strictObject({ plan: z.enum(PLANS).optional(), orderQuota: orderQuota.optional() })
       .refine((change) => Object.keys(change).length > 0, 'must change something'),
+    audit: { snapshot: async ({ params }, { store }) => accountOf(await store.accounts.get(params.id)) },
     answers: { 200: account },
     handle: async ({ params, body }, { store }) => ok(accountOf(await store.accounts.change(params.id, body))),
   }),
@@ -199,6 +200,7 @@ export const accountRoutes = [
     access: 'any',
     tag: 'account',
     summary: 'Mark a notification as read',
+    audit: { snapshot: null },
     answers: { 200: notification },
     async handle(request, { store }) {
       const id = Buffer.from(request.params.id, 'base64url').toString('utf8');

@@ -217,6 +217,11 @@ export const catalogueRoutes = [
     summary: 'Stock in, stock out, count, reserve, unreserve, in transit',
     moves: true,
     body: adjustment,
+    audit: {
+      objects: ({ body }) => [body.sku, body.warehouse],
+      snapshot: async ({ account, body }, { store }) =>
+        (await store.stock.levelsIn(account, body.sku, [body.warehouse])).map(stockOf)[0],
+    },
     answers: { 200: answeredLevels.extend({ warehouse: z.string(), sku: z.string() }) },
     async handle({ account, body, command }, { store, processes }) {
       const { levels: after, lanes } = await store.stock.adjust({
@@ -237,6 +242,11 @@ export const catalogueRoutes = [
     summary: 'Move units between two own warehouses',
     moves: true,
     body: transfer,
+    audit: {
+      objects: ({ body }) => [body.sku, body.from, body.to],
+      snapshot: async ({ account, body }, { store }) =>
+        (await store.stock.levelsIn(account, body.sku, [body.from, body.to])).map(stockOf),
+    },
     answers: { 200: z.object({ sku: z.string(), from: answeredLevels, to: answeredLevels }) },
     async handle({ account, body, command }, { store, processes }) {
       const { from, to, lanes } = await store.stock.transfer({

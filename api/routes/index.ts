@@ -2,6 +2,7 @@
 import type { Route } from '../route';
 import { webhookRoutes } from '../webhooks/routes';
 import { accountRoutes } from './accounts';
+import { auditRoutes } from './audit';
 import { billingRoutes } from './billing';
 import { catalogueRoutes } from './catalogue';
 import { healthRoutes } from './health';
@@ -18,6 +19,7 @@ import { supplierSetupRoutes } from './supplier-setup';
 export const ROUTES: readonly Route[] = [
   ...healthRoutes,
   ...webhookRoutes,
+  ...auditRoutes,
   ...accountRoutes,
   ...notificationSubscriptionRoutes,
   ...supplierSetupRoutes,

@@ -348,6 +348,8 @@ const distributorOrderRoutes = [
     tag: 'orders',
     summary: 'Push an order to its suppliers; a parked push is tried again',
     moves: true,
+    // The push itself changes the order later; its operation, packages and bookings tell what it did.
+    audit: { snapshot: null },
     answers: { 200: pushAnswer, 202: pushAnswer },
     async handle(request, hub) {
       await hub.processes.ping();
@@ -367,6 +369,7 @@ const distributorOrderRoutes = [
     tag: 'orders',
     summary: 'Push many orders, with a result for each',
     moves: true,
+    audit: { action: 'orders.push-many', objects: ({ body }) => body.orders },
     body: z.strictObject({
       orders: z
         .array(id)

@@ -227,6 +227,7 @@ const listingRoutes = [
     access: 'stores',
     tag: 'listings',
     summary: 'Connect listings to merchant SKUs; all or none',
+    audit: { action: 'listings.connect', objects: ({ body }) => body.map(({ listing: one }) => one) },
     body: z
       .array(z.strictObject({ listing: id, sku: skuCode }))
       .min(1)

@@ -1,5 +1,6 @@
 /** The shape of every stored document. `_id` says what is unique; where it is built from other ids, a repeat is a no-op. */
 import type { Permission, Plan } from '../../domain/accounts';
+import type { AuditActor, AuditOutcome } from '../../domain/audit';
 import type { Currency, Rounding } from '../../domain/money';
 import type { EventChannels, NotificationChannel } from '../../domain/notifications';
 import type { Blocker, PackageStatus } from '../../domain/orders';
@@ -561,4 +562,56 @@ export interface DeliveryDoc {
   error: { code: string; detail: string } | null;
   createdAt: Date;
   updatedAt: Date;
+}
+
+/** One link of the audit chain; only ever inserted. `_id` is its place, from 1 on without gaps. */
+export interface AuditRowDoc {
+  _id: number;
+  id: string;
+  at: Date;
+  account: string | null;
+  actor: AuditActor;
+  action: string;
+  route: string;
+  objects: string[];
+  request: string | null;
+  command: string | null;
+  address: string | null;
+  outcome: AuditOutcome;
+  status: number | null;
+  code: string | null;
+  /** JSON texts, so that what is hashed is what is stored, byte for byte. */
+  before: string | null;
+  after: string | null;
+  /** The hash of the row before it. */
+  prev: string;
+  hash: string;
+}
+
+/** What is about to be done: becomes a row when it was, or when its process died. `_id` is the row's `id`. */
+export interface AuditIntentDoc {
+  _id: string;
+  at: Date;
+  /** JSON of the `AuditIntent`. */
+  intent: string;
+}
+
+/** The end of the chain; one document, `_id` = chain. */
+export interface AuditHeadDoc {
+  _id: string;
+  count: number;
+  hash: string;
+  /** Count and hash sealed with the data key: who can write here but has no key can't make a new end. */
+  seal: Sealed;
+  /** The rows that the head counts and that may not be inserted yet: whoever comes next inserts what is missing. */
+  pending: AuditRowDoc[];
+  at: Date;
+}
+
+/** The chain's end as it was found first on a day. `_id` = the day (UTC), e.g. 2026-11-22. */
+export interface AuditDailyHeadDoc {
+  _id: string;
+  count: number;
+  hash: string;
+  at: Date;
 }

@@ -488,6 +488,40 @@ const schemas = {
     // What is still to go out, for the sweep.
     [{ status: 1, updatedAt: 1 }],
   ),
+  auditRows: schema<D.AuditRowDoc>(
+    {
+      _id: whole,
+      id: text,
+      at: time,
+      account: optionalText,
+      actor: value,
+      action: text,
+      route: text,
+      objects: texts,
+      request: optionalText,
+      command: optionalText,
+      address: optionalText,
+      outcome: text,
+      status: optionalNumber,
+      code: optionalText,
+      before: optionalText,
+      after: optionalText,
+      prev: text,
+      hash: text,
+    },
+    // An account's log, newest first, and one object's in it.
+    [{ account: 1, _id: -1 }],
+    [{ account: 1, objects: 1, _id: -1 }],
+    // Whether an intent became a row.
+    [{ id: 1 }],
+  ),
+  auditIntents: schema<D.AuditIntentDoc>(
+    { _id: text, at: time, intent: text },
+    // Those that dead processes left, for the sweep.
+    [{ at: 1 }],
+  ),
+  auditHeads: schema<D.AuditHeadDoc>({ _id: text, count: whole, hash: text, seal: text, pending: values, at: time }),
+  auditDailyHeads: schema<D.AuditDailyHeadDoc>({ _id: text, count: whole, hash: text, at: time }),
 } as const;
 
 type DocumentOf<S> = S extends Schema<infer T> ? T : never;

@@ -9,6 +9,7 @@ import type { AccountDoc, ApiKeyDoc } from '../models/documents';
 export interface Caller {
   readonly account: string;
   readonly key: string;
+  readonly keyName: string;
   readonly permissions: readonly Permission[];
 }
 
@@ -129,6 +130,7 @@ export function createAccountRepository(db: Database) {
       return {
         account: row.account,
         key: row._id,
+        keyName: row.name,
         permissions: row.permissions.filter((name) => PERMISSIONS.includes(name)),
       };
     },

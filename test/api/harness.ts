@@ -109,6 +109,7 @@ export interface ApiOptions {
   readonly rateLimitPerMinute?: number;
   readonly bodyLimitBytes?: number;
   readonly withoutMail?: boolean;
+  readonly trustProxy?: number;
   readonly now?: () => Date;
 }
 
@@ -154,6 +155,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
         publicUrl: PUBLIC_URL,
         rateLimitPerMinute: options.rateLimitPerMinute ?? 1_000_000,
         bodyLimitBytes: options.bodyLimitBytes ?? 10 * 1024 * 1024,
+        ...(options.trustProxy === undefined ? {} : { trustProxy: options.trustProxy }),
       },
     },
     store,

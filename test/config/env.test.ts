@@ -33,6 +33,7 @@ describe('the configuration', () => {
         metricsPort: 9464,
         publicUrl: 'http://127.0.0.1:8080',
         rateLimitPerMinute: 6000,
+        trustProxy: false,
         bodyLimitBytes: 10 * 1024 * 1024,
       },
       adminKey: LEAST.ADMIN_KEY,

@@ -274,6 +274,7 @@ const PATHS: Record<string, Path> = {
       deliveries: 0,
       partnerships: 0,
       renewed: 0,
+      audited: 0,
     }),
   }),
 };
