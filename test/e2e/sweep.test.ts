@@ -93,11 +93,14 @@ describe('the sweep', () => {
     const pkg = await aPackage();
     await push(hub, distributor.id, pkg);
     await eventually(async () => expect(await statusOf(orderPushId(pkg, 1))).toEqual(['RUNNING', 'parked']));
-    expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({
-      status: 'push_failed',
-      parked: true,
-      failure: { retryable: true, detail: expect.stringContaining('MongoDB') },
-    });
+    // It says that it is parked a moment before that is written down.
+    await eventually(async () =>
+      expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({
+        status: 'push_failed',
+        parked: true,
+        failure: { retryable: true, detail: expect.stringContaining('MongoDB') },
+      }),
+    );
     // Pushed again, it is still the same attempt.
     expect(await push(hub, distributor.id, pkg)).toMatchObject({ kind: 'parked', attempt: 1 });
     await terminate(orderPushId(pkg, 1));
