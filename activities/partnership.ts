@@ -1,39 +1,54 @@
-/** Decisions on a partnership, and the publication of a product. A refusal is a value: it is the answer to the update. */
+/** A supplier's set-up, decisions on a partnership, reminders, and the publication of a product. */
 import { isHubError } from '../domain/failures';
-import type { Currency } from '../domain/money';
-import type { ApprovalCommand, DecisionAnswer } from '../workflows/messages';
+import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
+import type { DecisionAnswer, Refusal, SetupAnswer } from '../workflows/messages';
 import type { ActivityDeps } from './deps';
 
-export function createPartnershipActivities({ store }: ActivityDeps) {
+/** A refusal is a value: it is the answer to the update. What may pass by itself is thrown, and tried again. */
+async function orRefusal<T>(work: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isHubError(error) || error.retryable) throw error;
+    const { code, detail, extra } = error;
+    return { ok: false, code, detail, members: { ...extra.members }, errors: [...(extra.errors ?? [])] };
+  }
+}
+
+export function createPartnershipActivities({ store, processes }: ActivityDeps) {
   return {
-    async approvePartnership(input: ApprovalCommand & { partnership: string }): Promise<DecisionAnswer> {
-      const settlementCurrency = input.settlementCurrency as Currency;
-      try {
-        const row = await store.partnerships.approve(
-          input.supplier,
-          input.partnership,
-          {
-            customer: input.customer,
-            settlementCurrency,
-            level: input.level,
-            warehouses: input.warehouses,
-            creditLimit:
-              input.creditLimit === null ? null : { amount: input.creditLimit, currency: settlementCurrency },
-            creditPeriodDays: input.creditPeriodDays,
-          },
-          input.command,
-        );
+    /** Makes a move of a partnership and wakes the lanes of what it changed. */
+    movePartnership: (input: { partnership: string; command: PartnershipCommand }): Promise<DecisionAnswer> =>
+      orRefusal(async () => {
+        const { row, lanes } = await store.partnerships.move(input.partnership, input.command);
+        processes.wakeLanes(lanes);
         return { ok: true, status: row.status };
-      } catch (error) {
-        if (!isHubError(error) || error.retryable) throw error;
-        return {
-          ok: false,
-          code: error.code,
-          detail: error.detail,
-          members: { ...error.extra.members },
-          errors: [...(error.extra.errors ?? [])],
-        };
-      }
+      }),
+
+    /** @returns where it stands, and when it was applied for (epoch ms) */
+    async partnershipState(input: { partnership: string }): Promise<{ status: PartnershipStatus; appliedAt: number }> {
+      const { status, appliedAt } = await store.partnerships.stateOf(input.partnership);
+      return { status, appliedAt: appliedAt.getTime() };
+    },
+
+    async remindOfApplication(input: { partnership: string }): Promise<void> {
+      await store.partnerships.remindOfApplication(input.partnership);
+    },
+
+    completeSetupStep: (input: { supplier: string; command: SetupCommand }): Promise<SetupAnswer> =>
+      orRefusal(async () => {
+        const { live } = await store.partnerships.completeSetup(input.supplier, input.command);
+        return { ok: true, live };
+      }),
+
+    /** @returns whether the set-up is live, and when it was begun (epoch ms) */
+    async setupState(input: { supplier: string }): Promise<{ live: boolean; activatedAt: number }> {
+      const { live, createdAt } = await store.partnerships.supplier(input.supplier);
+      return { live, activatedAt: createdAt.getTime() };
+    },
+
+    async remindOfSetup(input: { supplier: string; reminder: number }): Promise<void> {
+      await store.partnerships.remindOfSetup(input.supplier, input.reminder);
     },
 
     async publishProduct(input: { supplier: string; sku: string; attempt: number }): Promise<void> {

@@ -21,6 +21,7 @@ export interface SweepReport {
   readonly publications: number;
   readonly downloads: number;
   readonly deliveries: number;
+  readonly setups: number;
   readonly partnerships: number;
   readonly renewed: number;
   readonly audited: number;
@@ -131,10 +132,16 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         (due) => processes.startDelivery(due),
         ({ delivery }) => deliveryProcessId(delivery),
       ),
+      setups: await each(
+        'set-up',
+        () => store.partnerships.setupsSince(before, AT_ONCE),
+        (row) => processes.startSetup(row._id),
+        (row) => processId('supplier-setup', { supplier: row._id }),
+      ),
       partnerships: await each(
         'partnership',
         () => store.partnerships.openSince(before, AT_ONCE),
-        (row) => processes.startPartnership(row._id, row.status),
+        (row) => processes.startPartnership(row._id),
         (row) => processId('partnership', { partnership: row._id }),
       ),
       audited: await auditTrail(now),

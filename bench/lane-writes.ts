@@ -76,10 +76,10 @@ export async function laneWrites(): Promise<Section> {
     for (let round = 1; round <= ROUNDS; round += 1) {
       await hub.control.clearCalls();
       // One change of everything, marked in one stroke; then the lanes alone are timed.
-      await models.stock.updateMany(
-        { account: id, warehouse },
-        { $set: { onHand: 100 + round, available: 100 + round } },
-      );
+      const levels = { onHand: 100 + round, available: 100 + round };
+      await hub.store.database.transact(async (session) => {
+        await models.stock.updateMany({ account: id, warehouse }, { $set: levels }, { session });
+      });
       await hub.store.stock.markChanged(null, id, skus, `round ${round}`);
       const lane = await seconds(async () => {
         await hub.processes.wakeLanesNow(lanes);

@@ -122,6 +122,9 @@ const variables = {
   ORDER_PUSH_FIRST_WAIT_MS: milliseconds(1000, 1),
   ORDER_PUSH_LONGEST_WAIT_MS: milliseconds(60_000, 1),
   ORDER_PUSH_PARKED_MS: milliseconds(3 * DAY_MS, 1),
+  APPLICATION_REMINDER_MS: milliseconds(7 * DAY_MS, 1),
+  SETUP_FIRST_REMINDER_MS: milliseconds(3 * DAY_MS, 1),
+  SETUP_SECOND_REMINDER_MS: milliseconds(14 * DAY_MS, 1),
   SWEEP_INTERVAL_MS: milliseconds(60_000, 100),
   SWEEP_GRACE_MS: milliseconds(30_000),
 
@@ -191,6 +194,8 @@ function problemsAcross(given: Record<string, string>): string[] {
   if (Number(given.CODEC_PORT ?? 0) > 0 && given.CODEC_KEY === undefined) {
     problems.push('CODEC_KEY is required when CODEC_PORT is set');
   }
+  if (Number(given.SETUP_FIRST_REMINDER_MS ?? 0) > Number(given.SETUP_SECOND_REMINDER_MS ?? 14 * DAY_MS))
+    problems.push('SETUP_FIRST_REMINDER_MS must not exceed SETUP_SECOND_REMINDER_MS');
   for (const [what, firstMs, longestMs] of WAITS) {
     const first = given[`${what}_FIRST_WAIT_MS`] ?? firstMs;
     const longest = given[`${what}_LONGEST_WAIT_MS`] ?? longestMs;
@@ -263,6 +268,10 @@ function toConfig(values: Variables) {
       firstWaitMs: values.ORDER_PUSH_FIRST_WAIT_MS,
       longestWaitMs: values.ORDER_PUSH_LONGEST_WAIT_MS,
       parkedMs: values.ORDER_PUSH_PARKED_MS,
+    },
+    reminders: {
+      applicationAfterMs: values.APPLICATION_REMINDER_MS,
+      setupAfterMs: [values.SETUP_FIRST_REMINDER_MS, values.SETUP_SECOND_REMINDER_MS],
     },
     sweep: { intervalMs: values.SWEEP_INTERVAL_MS, graceMs: values.SWEEP_GRACE_MS },
     notifications: {

@@ -10,6 +10,7 @@ export const PROCESSES = {
   'store-lane': ['store'],
   'mirror-lane': ['partnership'],
   partnership: ['partnership'],
+  'supplier-setup': ['supplier'],
   publication: ['supplier', 'sku', 'attempt'],
   'listing-download': ['store', 'job'],
   'notification-delivery': ['delivery'],

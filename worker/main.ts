@@ -105,6 +105,7 @@ async function main(): Promise<void> {
       lanes: config.lanes,
       orderPush: config.orderPush,
       notifications: config.notifications,
+      reminders: config.reminders,
     },
     logger,
   );

@@ -7,7 +7,7 @@ import {
 } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
-import type { Approval, PartnershipStatus } from '../domain/partnership';
+import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
 import { deliveryProcessId, JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
@@ -19,6 +19,7 @@ import type { partnership } from './partnership';
 import type { productPublication } from './product-publication';
 import type { RetryBudget } from './proxies';
 import type { storeLane } from './store-lane';
+import type { supplierSetup } from './supplier-setup';
 
 /**
  * A lane is told at once, and then at most once per this: a signal costs the server a workflow task, and a burst of
@@ -41,6 +42,12 @@ export interface ProcessSettings {
   readonly orderPush: { readonly parkedMs: number } & RetryBudget;
   /** `tryMs`: see `NotificationDeliveryInput`. */
   readonly notifications: { readonly tryMs: number; readonly parkedMs: number } & RetryBudget;
+  readonly reminders: {
+    /** After an application that nobody decided. Milliseconds. */
+    readonly applicationAfterMs: number;
+    /** After the activation of a set-up that is not live. Milliseconds, the earliest first. */
+    readonly setupAfterMs: readonly number[];
+  };
 }
 
 export interface Processes {
@@ -58,14 +65,20 @@ export interface Processes {
   startDelivery(due: { delivery: string; account: string }): Promise<void>;
   startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
-  startPartnership(id: string, status?: PartnershipStatus): Promise<void>;
-  /** Sends the decision to the partnership's workflow, starting it where it is missing. Throws the refusal as `HubError`. */
-  approvePartnership(input: {
-    supplier: string;
-    partnership: string;
-    approval: Approval;
-    command: string;
-  }): Promise<{ status: string }>;
+  startPartnership(id: string): Promise<void>;
+  /**
+   * Sends a decision to the partnership's workflow, starting it where it is missing. Throws the refusal as `HubError`.
+   * Deleting is none: a rejected one has no workflow any more.
+   */
+  movePartnership(
+    id: string,
+    command: PartnershipCommand & { move: keyof typeof messages.PARTNERSHIP_UPDATES },
+  ): Promise<{
+    status: PartnershipStatus;
+  }>;
+  startSetup(supplier: string): Promise<void>;
+  /** The same for a step of a supplier's set-up. */
+  completeSetupStep(supplier: string, command: SetupCommand): Promise<{ live: boolean }>;
   startDownload(input: { account: string; store: string; job: string }): Promise<void>;
   /** Starts a download again whose workflow is gone. */
   resumeDownload(account: string, workflowId: string): Promise<void>;
@@ -183,14 +196,35 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     );
   }
 
-  function partnershipStart(id: string, status: PartnershipStatus) {
+  function partnershipStart(id: string) {
     return {
       workflowId: processId('partnership', { partnership: id }),
       taskQueue,
-      args: [{ partnership: id, status }] as Parameters<typeof partnership>,
+      ...JOIN_OR_START,
+      args: [{ partnership: id, remindAfterMs: settings.reminders.applicationAfterMs }] as Parameters<
+        typeof partnership
+      >,
       searchAttributes: { HubStatus: ['running'], HubDocument: [id] },
       staticSummary: 'One partnership, from application to end',
     };
+  }
+
+  function setupStart(supplier: string) {
+    return {
+      workflowId: processId('supplier-setup', { supplier }),
+      taskQueue,
+      ...JOIN_OR_START,
+      args: [{ supplier, remindAfterMs: settings.reminders.setupAfterMs }] as Parameters<typeof supplierSetup>,
+      searchAttributes: { HubStatus: ['running'], HubAccount: [supplier] },
+      staticSummary: 'A supplier’s set-up, until it is live',
+    };
+  }
+
+  /** An update whose refusal comes as a value, thrown here as what it is. */
+  async function answered<T>(update: () => Promise<({ ok: true } & T) | messages.Refusal>): Promise<T> {
+    const answer = await reach(() => client.withDeadline(Date.now() + UPDATE_MS, update));
+    if (answer.ok) return answer;
+    throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
   }
 
   async function startDownload(input: { account: string; store: string; job: string }): Promise<void> {
@@ -283,39 +317,34 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
         }),
       ),
 
-    startPartnership: (id, status = 'pending_review') =>
-      begin(() =>
-        client.workflow.start<typeof partnership>('partnership', { ...partnershipStart(id, status), ...JOIN_OR_START }),
+    startPartnership: (id) =>
+      begin(() => client.workflow.start<typeof partnership>('partnership', partnershipStart(id))),
+
+    movePartnership: (id, command) =>
+      answered(() =>
+        client.workflow.executeUpdateWithStart(messages.PARTNERSHIP_UPDATES[command.move], {
+          startWorkflowOperation: new WithStartWorkflowOperation<typeof partnership>(
+            'partnership',
+            partnershipStart(id),
+          ),
+          updateId: command.command,
+          args: [command],
+        }),
       ),
 
-    async approvePartnership({ supplier, partnership: id, approval, command }) {
-      const startOperation = new WithStartWorkflowOperation<typeof partnership>('partnership', {
-        ...partnershipStart(id, 'pending_review'),
-        ...JOIN_OR_START,
-      });
-      const answer = await reach(() =>
-        client.withDeadline(Date.now() + UPDATE_MS, () =>
-          client.workflow.executeUpdateWithStart(messages.approve, {
-            startWorkflowOperation: startOperation,
-            updateId: command,
-            args: [
-              {
-                supplier,
-                command,
-                customer: approval.customer,
-                settlementCurrency: approval.settlementCurrency,
-                level: approval.level,
-                warehouses: approval.warehouses,
-                creditLimit: approval.creditLimit?.amount ?? null,
-                creditPeriodDays: approval.creditPeriodDays,
-              },
-            ],
-          }),
-        ),
-      );
-      if (answer.ok) return { status: answer.status };
-      throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
-    },
+    startSetup: (supplier) =>
+      begin(() => client.workflow.start<typeof supplierSetup>('supplierSetup', setupStart(supplier))),
+
+    completeSetupStep: (supplier, command) =>
+      answered(() =>
+        client.workflow.executeUpdateWithStart(messages.completeStep, {
+          startWorkflowOperation: new WithStartWorkflowOperation<typeof supplierSetup>(
+            'supplierSetup',
+            setupStart(supplier),
+          ),
+          args: [command],
+        }),
+      ),
 
     async resumeDownload(account, workflowId) {
       const { store = '', job = '' } = parseProcessId(workflowId)?.parts ?? {};

@@ -7,4 +7,5 @@ export { orderPush } from './order-push';
 export { partnership } from './partnership';
 export { productPublication } from './product-publication';
 export { storeLane } from './store-lane';
+export { supplierSetup } from './supplier-setup';
 export { sweep } from './sweep';

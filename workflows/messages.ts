@@ -1,6 +1,6 @@
 /** Every message a process takes: signals are events in the past tense, queries nouns, updates commands. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { PartnershipStatus } from '../domain/partnership';
+import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
 
 /** Something of this lane is due. Carries nothing: the newest value is read just before it is sent. */
 export const due = defineSignal('due');
@@ -14,29 +14,31 @@ export const retryRequested = defineSignal<[string]>('retry');
 export const abandon = defineUpdate<void, [string]>('abandon');
 export const abandonRequested = defineSignal<[string]>('abandon');
 
-export interface ApprovalCommand {
-  readonly supplier: string;
-  readonly command: string;
-  readonly customer: { readonly id: string } | { readonly name: string };
-  readonly settlementCurrency: string;
-  readonly level: string | null;
-  readonly warehouses: readonly string[];
-  /** Minor units. */
-  readonly creditLimit: number | null;
-  readonly creditPeriodDays: number | null;
-}
-/** Approves an application. The answer is the new status, or the refusal as a value. */
-export const approve = defineUpdate<DecisionAnswer, [ApprovalCommand]>('approve');
+/** The supplier's decisions on an application, and the applicant's own. The answer is the new status, or the refusal as a value. */
+export const approve = defineUpdate<DecisionAnswer, [PartnershipCommand]>('approve');
+export const reject = defineUpdate<DecisionAnswer, [PartnershipCommand]>('reject');
+export const withdraw = defineUpdate<DecisionAnswer, [PartnershipCommand]>('withdraw');
+/** Level, warehouses, the supplier's note. */
+export const changeTerms = defineUpdate<DecisionAnswer, [PartnershipCommand]>('changeTerms');
+/** Either side ends the partnership. */
+export const terminate = defineUpdate<DecisionAnswer, [PartnershipCommand]>('terminate');
 
-export type DecisionAnswer =
-  | { readonly ok: true; readonly status: PartnershipStatus }
-  | {
-      readonly ok: false;
-      readonly code: string;
-      readonly detail: string;
-      readonly members: Record<string, unknown>;
-      readonly errors: readonly { pointer: string; code: string; detail: string }[];
-    };
+/** By the move they stand for. */
+export const PARTNERSHIP_UPDATES = { approve, reject, withdraw, changeTerms, terminate };
+
+/** A step of a supplier's set-up. The answer says whether it is live now, or why the step was refused. */
+export const completeStep = defineUpdate<SetupAnswer, [SetupCommand]>('completeStep');
+
+/** A refusal of the catalogue as a value. */
+export interface Refusal {
+  readonly ok: false;
+  readonly code: string;
+  readonly detail: string;
+  readonly members: Record<string, unknown>;
+  readonly errors: readonly { pointer: string; code: string; detail: string }[];
+}
+export type DecisionAnswer = { readonly ok: true; readonly status: PartnershipStatus } | Refusal;
+export type SetupAnswer = { readonly ok: true; readonly live: boolean } | Refusal;
 
 export const state = defineQuery<ProcessState>('state');
 /** What a process does right now, for operators. */

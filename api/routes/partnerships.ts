@@ -1,6 +1,7 @@
 /** Customers, invitations, applications and partnerships, from both sides. Contract: partnership.md. */
 import { HubError } from '../../domain/failures';
-import { PARTNERSHIP_STATUSES } from '../../domain/partnership';
+import { newId } from '../../domain/ids';
+import { PARTNERSHIP_STATUSES, type PartnershipSide } from '../../domain/partnership';
 import type { CustomerDoc, InvitationDoc, PartnershipDoc } from '../../store/models/documents';
 import type { Hub } from '../hub';
 import { startStored } from '../operations';
@@ -47,6 +48,7 @@ const partnership = z
     email: z.string().nullable(),
     channels: z.array(z.string()),
     message: z.string().nullable(),
+    notes: z.string().nullable().openapi({ description: 'Seen by the supplier alone' }),
     customer: z.string().nullable().openapi({ description: 'Seen by the supplier alone' }),
     settlementCurrency: currency.nullable(),
     level: z.string().nullable(),
@@ -65,17 +67,20 @@ async function partnershipOf({ store }: Hub, viewer: string, row: PartnershipDoc
     store.accounts.get(row.distributor),
   ]);
   const isSupplier = viewer === row.supplier;
+  // How the supplier keeps the contact is theirs; the distributor sees what they applied with.
+  const note = isSupplier ? store.partnerships.noteOf(row) : {};
   return {
     id: row._id,
     status: row.status,
     supplier: { id: supplier._id, name: supplier.name },
     distributor: { id: distributor._id, name: distributor.name },
-    company: row.application.company,
-    contactName: contact.contactName,
-    phone: contact.phone,
-    email: contact.email,
+    company: note.company ?? row.application.company,
+    contactName: note.contactName ?? contact.contactName,
+    phone: note.phone === undefined ? contact.phone : note.phone,
+    email: note.email === undefined ? contact.email : note.email,
     channels: row.application.channels,
     message: contact.message,
+    notes: note.notes ?? null,
     customer: isSupplier ? row.customer : null,
     settlementCurrency: row.settlementCurrency,
     level: isSupplier ? row.level : null,
@@ -90,13 +95,25 @@ async function partnershipOf({ store }: Hub, viewer: string, row: PartnershipDoc
 /** The partnership, if the account is this side of it; 404 otherwise, also for the other side. */
 export async function partnershipAs(
   { store }: Hub,
-  side: 'supplier' | 'distributor',
+  side: PartnershipSide,
   account: string,
   id: string,
 ): Promise<PartnershipDoc> {
   const row = await store.partnerships.get(account, id);
   if (row[side] !== account) throw new HubError('not_found', 'There is no such partnership');
   return row;
+}
+
+/** Sends a decision to the partnership's process; 404 for the other side, whose decision it is not. */
+async function moved(
+  hub: Hub,
+  side: PartnershipSide,
+  partnership: string,
+  command: Parameters<Hub['processes']['movePartnership']>[1],
+) {
+  await partnershipAs(hub, side, command.party, partnership);
+  await hub.processes.movePartnership(partnership, command);
+  return ok(await partnershipOf(hub, command.party, await hub.store.partnerships.get(command.party, partnership)));
 }
 
 const statusFilter = z.strictObject({ status: z.enum(PARTNERSHIP_STATUSES).optional() });
@@ -121,20 +138,42 @@ const applicationInput = z
       });
   });
 
+const reasonInput = z.strictObject({ reason: textOf(2000).optional() });
+
+const warehouseIds = z
+  .array(id)
+  .min(1)
+  .max(200)
+  .refine((ids) => new Set(ids).size === ids.length, 'must not name a warehouse twice');
+
 const approval = z.strictObject({
   customer: z
     .union([z.strictObject({ id }), z.strictObject({ name: lineOf(200) }), id])
     .openapi({ description: 'An id, or {name} to make one' }),
   settlementCurrency: currency,
   level: id.nullable().optional().openapi({ description: 'A level’s id; without one the base price counts' }),
-  warehouses: z
-    .array(id)
-    .min(1)
-    .max(200)
-    .refine((ids) => new Set(ids).size === ids.length, 'must not name a warehouse twice'),
+  warehouses: warehouseIds,
   creditLimit: zeroOrMore.optional(),
   creditPeriodDays: z.int().min(1).max(3650).nullable().optional(),
 });
+
+/** What a partnership's approval settled for good. */
+const IMMUTABLE = ['customer', 'settlementCurrency'] as const;
+
+const changes = z
+  .strictObject({
+    company: lineOf(200).optional(),
+    contactName: lineOf(200).optional(),
+    phone: lineOf(50).nullable().optional(),
+    email: z.email().max(254).nullable().optional(),
+    notes: textOf(10_000).nullable().optional(),
+    level: id.nullable().optional(),
+    warehouses: warehouseIds.optional(),
+    // Known, so that whoever sends one is told why it is refused.
+    customer: z.unknown().optional(),
+    settlementCurrency: z.unknown().optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, 'must change something');
 
 const customerRoutes = [
   route({
@@ -158,6 +197,29 @@ const customerRoutes = [
     answers: { 201: customer },
     handle: async ({ account, body, command }, { store }) =>
       created(customerOf(await store.partnerships.addCustomer(account, body.name, command))),
+  }),
+  route({
+    method: 'patch',
+    path: '/v1/customers/{id}',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Rename a customer',
+    body: z.strictObject({ name: lineOf(200) }),
+    answers: { 200: customer },
+    handle: async ({ account, params, body }, { store }) =>
+      ok(customerOf(await store.partnerships.renameCustomer(account, params.id, body.name))),
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/customers/{id}',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Delete a customer that was never linked to a partnership',
+    answers: { 204: null },
+    async handle({ account, params }, { store }) {
+      await store.partnerships.deleteCustomer(account, params.id);
+      return noContent;
+    },
   }),
 ];
 
@@ -235,21 +297,89 @@ const supplierRoutes = [
     body: approval,
     answers: { 200: partnership },
     async handle({ account, params, body, command }, hub) {
-      await partnershipAs(hub, 'supplier', account, params.id);
-      await hub.processes.approvePartnership({
-        supplier: account,
-        partnership: params.id,
-        approval: {
-          customer: typeof body.customer === 'string' ? { id: body.customer } : body.customer,
-          settlementCurrency: body.settlementCurrency,
-          level: body.level ?? null,
-          warehouses: body.warehouses,
-          creditLimit: body.creditLimit ?? null,
-          creditPeriodDays: body.creditPeriodDays ?? null,
-        },
+      const approval = {
+        customer: typeof body.customer === 'string' ? { id: body.customer } : body.customer,
+        settlementCurrency: body.settlementCurrency,
+        level: body.level ?? null,
+        warehouses: body.warehouses,
+        creditLimit: body.creditLimit ?? null,
+        creditPeriodDays: body.creditPeriodDays ?? null,
+      };
+      return moved(hub, 'supplier', params.id, { move: 'approve', party: account, command, approval });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/distributors/{id}/reject',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Reject an application; the distributor is told the reason',
+    body: reasonInput,
+    answers: { 200: partnership },
+    handle: ({ account, params, body, command }, hub) =>
+      moved(hub, 'supplier', params.id, {
+        move: 'reject',
+        party: account,
         command,
+        reason: body.reason ?? null,
+      }),
+  }),
+  route({
+    method: 'patch',
+    path: '/v1/supplier/distributors/{id}',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Change contact, notes, level or warehouses of a partnership',
+    body: changes,
+    answers: { 200: partnership },
+    async handle({ account, params, body }, hub) {
+      const { customer, settlementCurrency, level, warehouses, ...note } = body;
+      const fixed = IMMUTABLE.filter((name) => body[name] !== undefined);
+      await partnershipAs(hub, 'supplier', account, params.id);
+      if (fixed.length > 0)
+        throw new HubError('immutable', 'Customer and settlement currency stay as they were approved', {
+          errors: fixed.map((name) => ({ pointer: `/${name}`, code: 'immutable', detail: 'This can not be changed' })),
+        });
+      const terms = {
+        ...(level === undefined ? {} : { level }),
+        ...(warehouses === undefined ? {} : { warehouses }),
+        ...(Object.keys(note).length === 0 ? {} : { note: hub.store.partnerships.sealNote(params.id, note) }),
+      };
+      return moved(hub, 'supplier', params.id, {
+        move: 'changeTerms',
+        party: account,
+        command: newId('command'),
+        terms,
       });
-      return ok(await partnershipOf(hub, account, await hub.store.partnerships.get(account, params.id)));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/distributors/{id}/terminate',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'End a partnership: nothing new enters, all their stock of yours is pushed as 0',
+    body: reasonInput,
+    answers: { 200: partnership },
+    handle: ({ account, params, body, command }, hub) =>
+      moved(hub, 'supplier', params.id, {
+        move: 'terminate',
+        party: account,
+        command,
+        reason: body.reason ?? null,
+      }),
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/supplier/distributors/{id}',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Delete a rejected application',
+    answers: { 204: null },
+    async handle({ account, params }, hub) {
+      await partnershipAs(hub, 'supplier', account, params.id);
+      await hub.store.partnerships.move(params.id, { move: 'delete', party: account, command: newId('command') });
+      return noContent;
     },
   }),
 ];
@@ -286,6 +416,46 @@ const distributorRoutes = [
       const rendered = await Promise.all(items.map((row) => partnershipOf(hub, account, row)));
       return listed({ items: rendered, nextCursor }, (row) => row);
     },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/distributor/suppliers/{id}',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'One application or partnership of the distributor’s',
+    answers: { 200: partnership },
+    async handle({ account, params }, hub) {
+      return ok(await partnershipOf(hub, account, await partnershipAs(hub, 'distributor', account, params.id)));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/distributor/suppliers/{id}/withdraw',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'Withdraw an application that was not decided; it is deleted',
+    answers: { 204: null },
+    async handle({ account, params, command }, { store, processes }) {
+      await store.partnerships.requireApplicant(account, params.id);
+      await processes.movePartnership(params.id, { move: 'withdraw', party: account, command });
+      return noContent;
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/distributor/suppliers/{id}/terminate',
+    access: 'distribution',
+    tag: 'partnership',
+    summary: 'End a partnership from the distributor’s side',
+    body: reasonInput,
+    answers: { 200: partnership },
+    handle: ({ account, params, body, command }, hub) =>
+      moved(hub, 'distributor', params.id, {
+        move: 'terminate',
+        party: account,
+        command,
+        reason: body.reason ?? null,
+      }),
   }),
 ];
 

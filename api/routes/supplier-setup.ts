@@ -1,11 +1,12 @@
 /** A supplier's set-up, fees and exchange rates. Contract: partnership.md, Activating Distribution; catalogue.md, Fees. */
-import { HubError, type InputProblem } from '../../domain/failures';
+import { HubError } from '../../domain/failures';
 import type { Money } from '../../domain/money';
-import { SETUP_STEPS, type SetupStep } from '../../domain/partnership';
+import { SETUP_STEPS, type SetupCommand, type SetupStep } from '../../domain/partnership';
 import type { FeeSettings } from '../../domain/pricing';
 import type { SupplierDoc } from '../../store/models/documents';
 import type { Hub } from '../hub';
 import { inputProblems } from '../input';
+import { startStored } from '../operations';
 import { invalidInput } from '../problems';
 import { ok, route } from '../route';
 import { currency, lineOf, moneyAnswer, moneyOf, rate, time, zeroOrMore } from '../schemas/values';
@@ -56,28 +57,6 @@ const setupOf = (row: SupplierDoc) => ({
   createdAt: row.createdAt,
 });
 
-/** Fees are in the base currency, so that must be chosen first. */
-async function saveFees({ store }: Hub, account: string, fees: FeeSettings): Promise<SupplierDoc> {
-  const { baseCurrency } = await store.partnerships.supplier(account);
-  if (baseCurrency === null)
-    throw new HubError('setup_incomplete', 'Choose the base currency first', {
-      members: { missing: ['base-currency'] },
-    });
-  const wrong = Object.entries(fees).flatMap(([name, { amount }]): InputProblem[] =>
-    amount.currency === baseCurrency
-      ? []
-      : [
-          {
-            pointer: `/${name}/amount/currency`,
-            code: 'currency_mismatch',
-            detail: `Fees are in the base currency ${baseCurrency}`,
-          },
-        ],
-  );
-  if (wrong.length > 0) throw invalidInput(wrong);
-  return store.partnerships.setFees(account, fees);
-}
-
 const nothing = z.strictObject({});
 /** The body of each step. */
 const STEP_BODIES = {
@@ -97,26 +76,27 @@ function parsed<Schema extends z.ZodType>(schema: Schema, body: unknown): z.outp
 
 const isStep = (text: string): text is SetupStep => (SETUP_STEPS as readonly string[]).includes(text);
 
-/** Completes one step; each checks what it stands for. */
-function complete(hub: Hub, account: string, step: SetupStep, body: unknown): Promise<SupplierDoc> {
-  const { partnerships } = hub.store;
+/** The step with what the body settles of it. */
+function commandOf(step: SetupStep, body: unknown): SetupCommand {
   switch (step) {
     case 'base-currency':
-      return partnerships.setBaseCurrency(account, parsed(STEP_BODIES[step], body).currency);
-    case 'products':
-      parsed(STEP_BODIES[step], body);
-      return partnerships.confirmProducts(account);
-    case 'push-rule':
-      parsed(STEP_BODIES[step], body);
-      return partnerships.confirmPushRule(account);
+      return { step, ...parsed(STEP_BODIES[step], body) };
     case 'bigshop':
-      return partnerships.setBigshop(account, parsed(STEP_BODIES[step], body));
-    case 'pricing':
-      parsed(STEP_BODIES[step], body);
-      return partnerships.confirmPricing(account);
+      return { step, ...parsed(STEP_BODIES[step], body) };
     case 'fees':
-      return saveFees(hub, account, parsed(STEP_BODIES[step], body));
+      return { step, fees: parsed(STEP_BODIES[step], body) };
+    default:
+      parsed(STEP_BODIES[step], body);
+      return { step };
   }
+}
+
+/** Completes a step through the set-up's process; once live, which it stays, it is a setting like any other. */
+async function complete({ store, processes }: Hub, account: string, command: SetupCommand): Promise<SupplierDoc> {
+  const { live } = await store.partnerships.supplier(account);
+  if (live) return store.partnerships.completeSetup(account, command);
+  await processes.completeSetupStep(account, command);
+  return store.partnerships.supplier(account);
 }
 
 const exchangeRates = z.object({
@@ -153,7 +133,12 @@ export const supplierSetupRoutes = [
     tag: 'set-up',
     summary: 'Begin the Distribution set-up; needs plan v2 and the Inventory switch',
     answers: { 200: setup },
-    handle: async ({ account }, { store }) => ok(setupOf(await store.partnerships.activate(account))),
+    async handle({ account }, hub) {
+      await hub.processes.ping();
+      const row = await hub.store.partnerships.activate(account);
+      if (!row.live) await startStored(hub, () => hub.processes.startSetup(account));
+      return ok(setupOf(row));
+    },
   }),
   route({
     method: 'get',
@@ -179,7 +164,7 @@ export const supplierSetupRoutes = [
     async handle({ account, params, body }, hub) {
       if (!isStep(params.step))
         throw new HubError('not_found', `There is no such step; the steps are ${SETUP_STEPS.join(', ')}`);
-      return ok(setupOf(await complete(hub, account, params.step, body)));
+      return ok(setupOf(await complete(hub, account, commandOf(params.step, body))));
     },
   }),
   route({
@@ -203,7 +188,7 @@ export const supplierSetupRoutes = [
     body: feesInput,
     answers: { 200: z.object({ fees: feesAnswer }) },
     async handle({ account, body }, hub) {
-      await saveFees(hub, account, body);
+      await complete(hub, account, { step: 'fees', fees: body });
       return ok({ fees: feesOf(body) });
     },
   }),

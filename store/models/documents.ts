@@ -174,12 +174,19 @@ export interface PartnershipDoc {
   level: string | null;
   /** The supplier's warehouses the distributor was given. */
   warehouses: string[];
+  /** Why it was rejected or terminated. */
   reason: string | null;
-  /** The command that decided, so that its repeat is answered as the first was. */
-  decision: string | null;
+  /** How the supplier keeps the distributor's contact, and their notes (JSON of `SupplierNote`), sealed for this partnership. */
+  note: Sealed | null;
+  /** The command of the last move, so that its repeat is answered as the first was. */
+  lastCommand: string | null;
+  /** How often something began that only a partnered one may have; written so that it and the end can't pass each other. */
+  followers: number;
   appliedAt: Date;
   decidedAt: Date | null;
   endedAt: Date | null;
+  /** The account that ended it. */
+  endedBy: string | null;
 }
 
 /** `_id` = partnership */

@@ -25,6 +25,11 @@ function schema<T>(definition: Record<keyof T & string, unknown>, ...indexes: [R
     _id: false,
   });
   for (const [fields, options] of indexes) made.index(fields, options);
+  // Outside a transaction the embedded engine lets one that meets a document of an open transaction wait for that with the
+  // collection locked, and the transaction's next write then for ever: neither is answered. Use bulkWrite there.
+  made.pre(['updateMany', 'deleteMany'], function () {
+    if (!this.getOptions().session) throw new Error('updateMany and deleteMany only inside a transaction');
+  });
   return made;
 }
 
@@ -149,10 +154,13 @@ const schemas = {
       level: optionalText,
       warehouses: texts,
       reason: optionalText,
-      decision: optionalText,
+      note: optionalText,
+      lastCommand: optionalText,
+      followers: whole,
       appliedAt: time,
       decidedAt: optionalTime,
       endedAt: optionalTime,
+      endedBy: optionalText,
     },
     // A pair has at most one that is not ended.
     [

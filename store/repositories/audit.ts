@@ -128,9 +128,15 @@ export function createAuditRepository(db: Database) {
     }
   }
 
+  async function removeIntents(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const removals = ids.map((_id) => ({ deleteOne: { filter: { _id } } }));
+    await models.auditIntents.collection.bulkWrite(removals as never, { ordered: false });
+  }
+
   /** What is over is tidied when nobody waits for it: intents that became rows, and the head's copy of them. */
   async function tidy(entries: readonly AuditEntry[]): Promise<void> {
-    await models.auditIntents.deleteMany({ _id: { $in: entries.map(({ id }) => id) } });
+    await removeIntents(entries.map(({ id }) => id));
     if (known !== null && waiting.length === 0)
       await models.auditHeads.collection.updateOne({ _id: HEAD, count: known.count, hash: known.hash } as never, {
         $set: { pending: [] },
@@ -233,7 +239,7 @@ export function createAuditRepository(db: Database) {
       const entries = left.map(({ intent }): AuditEntry => ({ ...(JSON.parse(intent) as AuditIntent), ...nothing }));
       const there = await chained(entries);
       await Promise.all(entries.filter(({ id }) => !there.has(id)).map(append));
-      await models.auditIntents.deleteMany({ _id: { $in: [...there] } });
+      await removeIntents([...there]);
       return entries.length - there.size;
     },
 

@@ -61,12 +61,12 @@ export function createDueRepository({ models, now }: Database) {
       return models.dues.find({ lane, item: first.item, failed: false }).sort(order).limit(limit).lean();
     },
 
-    /** Removes the marks that are still as they were read. A newer change stays due. One command: a stamp is one mark's alone. */
+    /** Removes the marks that are still as they were read. A newer change stays due. */
     async settle(session: ClientSession | null, dues: readonly Pick<DueDoc, '_id' | 'stamp'>[]): Promise<void> {
       if (dues.length === 0) return;
-      await models.dues.deleteMany(
-        { _id: { $in: dues.map(({ _id }) => _id) }, stamp: { $in: dues.map(({ stamp }) => stamp) } },
-        session ? { session } : {},
+      await models.dues.collection.bulkWrite(
+        dues.map(({ _id, stamp }) => ({ deleteOne: { filter: { _id, stamp } } })) as never,
+        { ordered: false, ...(session ? { session } : {}) },
       );
     },
 

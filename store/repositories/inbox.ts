@@ -36,6 +36,14 @@ export type IdempotencyVerdict =
 export type InboxRepository = ReturnType<typeof createInboxRepository>;
 
 export function createInboxRepository({ models, now, cipher }: Database) {
+  async function setEach(ids: readonly string[], $set: Partial<InboxDoc>): Promise<void> {
+    if (ids.length === 0) return;
+    await models.inbox.collection.bulkWrite(
+      ids.map((_id) => ({ updateOne: { filter: { _id }, update: { $set } } })) as never,
+      { ordered: false },
+    );
+  }
+
   return {
     /** Stores an event. @returns false where it was there before. */
     async put(event: IncomingEvent): Promise<boolean> {
@@ -76,7 +84,7 @@ export function createInboxRepository({ models, now, cipher }: Database) {
     async done(ids: readonly string[], status: 'done' | 'refused' | 'ignored'): Promise<void> {
       if (ids.length === 0) return;
       const expiresAt = new Date(now().getTime() + INBOX_DAYS * DAY_MS);
-      await models.inbox.updateMany({ _id: { $in: [...ids] } }, { $set: { status, expiresAt } });
+      await setEach(ids, { status, expiresAt });
     },
 
     /** Events that came before their shop was connected belong to its store from now on. @returns their orders */
@@ -84,9 +92,9 @@ export function createInboxRepository({ models, now, cipher }: Database) {
       const rows = await models.inbox
         .find({ platform, shopId, status: 'unrouted', platformOrder: { $ne: null } }, { platformOrder: 1 })
         .lean();
-      await models.inbox.updateMany(
-        { _id: { $in: rows.map(({ _id }) => _id) } },
-        { $set: { status: 'stored', store: store.id, account: store.account, expiresAt: null } },
+      await setEach(
+        rows.map(({ _id }) => _id),
+        { status: 'stored', store: store.id, account: store.account, expiresAt: null },
       );
       return [...new Set(rows.flatMap(({ platformOrder }) => platformOrder ?? []))];
     },

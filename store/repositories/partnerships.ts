@@ -3,17 +3,25 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { ClientSession } from 'mongoose';
 import { planReaches, SUPPLIER_PLAN } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
-import { idFor, newId } from '../../domain/ids';
-import type { Currency } from '../../domain/money';
-import { type Approval, canMove, INVITATION_DAYS, SETUP_STEPS, type SetupStep } from '../../domain/partnership';
+import { idFor } from '../../domain/ids';
+import type { Currency, Money } from '../../domain/money';
+import {
+  DELETED_STATUSES,
+  INVITATION_DAYS,
+  SETUP_STEPS,
+  type SetupCommand,
+  type SetupStep,
+  type SupplierNote,
+} from '../../domain/partnership';
 import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
-import { createLevelRepository } from './levels';
 import { createNotificationRepository } from './notifications';
+import { createPartnershipMoves, sealPlace } from './partnership-moves';
 import { createPriceRepository } from './prices';
 
 const DAY_MS = 86_400_000;
+const NOT_DELETED = { $nin: [...DELETED_STATUSES] };
 const tokenHash = (token: string) => createHash('sha256').update(token).digest('hex');
 
 export interface ApplicationInput {
@@ -29,7 +37,6 @@ export type PartnershipRepository = ReturnType<typeof createPartnershipRepositor
 
 export function createPartnershipRepository(db: Database) {
   const { models, now, cipher } = db;
-  const levels = createLevelRepository(db);
   const notifications = createNotificationRepository(db);
   const pricing = createPriceRepository(db);
 
@@ -41,9 +48,15 @@ export function createPartnershipRepository(db: Database) {
   }
 
   /** Marks a step as done; the set-up is live once all are, and stays live. */
-  async function completeStep(account: string, step: SetupStep, set: Partial<SupplierDoc>): Promise<SupplierDoc> {
+  async function completeStep(
+    account: string,
+    step: SetupStep,
+    set: Partial<SupplierDoc>,
+    check: (before: SupplierDoc) => void = () => {},
+  ): Promise<SupplierDoc> {
     return db.transact(async (session) => {
       const before = await supplier(account, session);
+      check(before);
       const steps = [...new Set([...before.steps, step])];
       return found(
         await models.suppliers
@@ -58,15 +71,95 @@ export function createPartnershipRepository(db: Database) {
     });
   }
 
+  /**
+   * 409 `base_currency_fixed` once an order has been pushed. Amounts of another currency mean nothing in the new one: base
+   * and SKU prices, fees and rates are taken away and have to be given again.
+   */
+  async function setBaseCurrency(account: string, currency: Currency): Promise<SupplierDoc> {
+    const there = await supplier(account);
+    if (there.baseCurrency === currency) return completeStep(account, 'base-currency', {});
+    if (there.pushed) throw new HubError('base_currency_fixed', `It is ${there.baseCurrency}`);
+    await db.transact(async (session) => {
+      const { matchedCount } = await models.suppliers.updateOne(
+        { _id: account, pushed: false },
+        { $set: { baseCurrency: currency, fees: null, rates: [] }, $pull: { steps: { $in: ['pricing', 'fees'] } } },
+        { session },
+      );
+      if (matchedCount === 0) throw new HubError('base_currency_fixed', 'An order was pushed just now');
+      await models.products.updateMany({ supplier: account }, { $set: { basePrice: null } }, { session });
+      await models.skuPrices.deleteMany({ supplier: account }, { session });
+    });
+    return completeStep(account, 'base-currency', {});
+  }
+
+  /** The step is done when there is a product. */
+  async function confirmProducts(account: string): Promise<SupplierDoc> {
+    if (!(await models.products.exists({ supplier: account })))
+      throw new HubError('setup_incomplete', 'There is no distribution product yet', {
+        members: { missing: ['products'] },
+      });
+    return completeStep(account, 'products', {});
+  }
+
+  const setBigshop = (account: string, bigshop: { name: string; contact: string }) =>
+    completeStep(account, 'bigshop', { bigshop });
+
+  /** The step is done when every distribution product has a price at every level in use. */
+  async function confirmPricing(account: string): Promise<SupplierDoc> {
+    const missing = await pricing.missing(account, 50);
+    if (missing.length > 0)
+      throw new HubError('setup_incomplete', 'These products have no price', {
+        members: { skus: [...new Set(missing.map(({ sku }) => sku))], prices: missing },
+      });
+    return completeStep(account, 'pricing', {});
+  }
+
+  /** Fees are in the base currency, so that must be chosen first. Every amount in another one is named. */
+  const setFees = (account: string, fees: FeeSettings) =>
+    completeStep(account, 'fees', { fees }, ({ baseCurrency }) => {
+      if (baseCurrency === null)
+        throw new HubError('setup_incomplete', 'Choose the base currency first', {
+          members: { missing: ['base-currency'] },
+        });
+      const errors = Object.entries(fees).flatMap(([name, { amount }]: [string, { amount: Money }]) =>
+        amount.currency === baseCurrency
+          ? []
+          : [
+              {
+                pointer: `/${name}/amount/currency`,
+                code: 'currency_mismatch',
+                detail: `Fees are in the base currency ${baseCurrency}`,
+              },
+            ],
+      );
+      if (errors.length > 0) throw new HubError('invalid_input', 'Some fees are in another currency', { errors });
+    });
+
   /** Only the parties see a partnership. */
   async function get(party: string, id: string, session: ClientSession | null = null): Promise<PartnershipDoc> {
     return found(
       await models.partnerships
-        .findOne({ _id: id, $or: [{ supplier: party }, { distributor: party }] })
+        .findOne({ _id: id, status: NOT_DELETED, $or: [{ supplier: party }, { distributor: party }] })
         .session(session)
         .lean(),
       'partnership',
     );
+  }
+
+  /** Who was a partner before applies again once nothing is owed on either side. 409 `balance_open`. */
+  async function requireSettled(session: ClientSession, pair: { supplier: string; distributor: string }) {
+    const former = await models.partnerships
+      .find({ ...pair, status: 'terminated' }, { _id: 1 })
+      .session(session)
+      .lean();
+    const open = await models.billingAccounts
+      .findOne({ _id: { $in: former.map(({ _id }) => _id) }, balance: { $ne: 0 } })
+      .session(session)
+      .lean();
+    if (open)
+      throw new HubError('balance_open', 'The balance of the former partnership must be 0, and no credit in use', {
+        members: { partnership: open._id },
+      });
   }
 
   return {
@@ -107,57 +200,58 @@ export function createPartnershipRepository(db: Database) {
       return supplier(account);
     },
 
-    /**
-     * 409 `base_currency_fixed` once an order has been pushed. Amounts of another currency mean nothing in the new one: base
-     * and SKU prices, fees and rates are taken away and have to be given again.
-     */
-    async setBaseCurrency(account: string, currency: Currency): Promise<SupplierDoc> {
-      const there = await supplier(account);
-      if (there.baseCurrency === currency) return completeStep(account, 'base-currency', {});
-      if (there.pushed) throw new HubError('base_currency_fixed', `It is ${there.baseCurrency}`);
-      await db.transact(async (session) => {
-        const { matchedCount } = await models.suppliers.updateOne(
-          { _id: account, pushed: false },
-          { $set: { baseCurrency: currency, fees: null, rates: [] }, $pull: { steps: { $in: ['pricing', 'fees'] } } },
-          { session },
-        );
-        if (matchedCount === 0) throw new HubError('base_currency_fixed', 'An order was pushed just now');
-        await models.products.updateMany({ supplier: account }, { $set: { basePrice: null } }, { session });
-        await models.skuPrices.deleteMany({ supplier: account }, { session });
-      });
-      return completeStep(account, 'base-currency', {});
-    },
-
-    /** The step is done when there is a product. */
-    async confirmProducts(account: string): Promise<SupplierDoc> {
-      if (!(await models.products.exists({ supplier: account })))
-        throw new HubError('setup_incomplete', 'There is no distribution product yet', {
-          members: { missing: ['products'] },
-        });
-      return completeStep(account, 'products', {});
-    },
-
+    setBaseCurrency,
+    confirmProducts,
     confirmPushRule: (account: string) => completeStep(account, 'push-rule', {}),
-    setBigshop: (account: string, bigshop: { name: string; contact: string }) =>
-      completeStep(account, 'bigshop', { bigshop }),
+    setBigshop,
+    confirmPricing,
+    setFees,
 
-    /** The step is done when every distribution product has a price at every level in use. */
-    async confirmPricing(account: string): Promise<SupplierDoc> {
-      const missing = await pricing.missing(account, 50);
-      if (missing.length > 0)
-        throw new HubError('setup_incomplete', 'These products have no price', {
-          members: { skus: [...new Set(missing.map(({ sku }) => sku))], prices: missing },
-        });
-      return completeStep(account, 'pricing', {});
+    /** Completes one step, each checked as its own function says. 409 `setup_incomplete`, `base_currency_fixed`; 422. */
+    completeSetup(account: string, command: SetupCommand): Promise<SupplierDoc> {
+      switch (command.step) {
+        case 'base-currency':
+          return setBaseCurrency(account, command.currency);
+        case 'products':
+          return confirmProducts(account);
+        case 'push-rule':
+          return completeStep(account, 'push-rule', {});
+        case 'bigshop':
+          return setBigshop(account, { name: command.name, contact: command.contact });
+        case 'pricing':
+          return confirmPricing(account);
+        case 'fees':
+          return setFees(account, command.fees);
+      }
     },
-
-    setFees: (account: string, fees: FeeSettings) => completeStep(account, 'fees', { fees }),
 
     async setRates(account: string, rates: ExchangeRate[]): Promise<SupplierDoc> {
       return found(
         await models.suppliers.findByIdAndUpdate(account, { $set: { rates } }, { returnDocument: 'after' }).lean(),
         'Distribution set-up; activate it first',
       );
+    },
+
+    /** Reminds a supplier whose set-up is not live of what is missing; each reminder is told once. */
+    async remindOfSetup(account: string, reminder: number): Promise<void> {
+      const row = await supplier(account);
+      if (row.live) return;
+      const missing = SETUP_STEPS.filter((step) => !row.steps.includes(step));
+      await notifications.notify(null, {
+        account,
+        event: 'setup_unfinished',
+        occurrence: `setup/${reminder}`,
+        document: account,
+        detail: `still to do: ${missing.join(', ')}`,
+      });
+    },
+
+    /** Set-ups that are not live, begun before the given time: each has a workflow. */
+    async setupsSince(before: Date, limit: number): Promise<SupplierDoc[]> {
+      return models.suppliers
+        .find({ live: false, createdAt: { $lt: before } })
+        .limit(limit)
+        .lean();
     },
 
     /** Makes an invitation. The token is shown once and kept as a hash. 409 `setup_incomplete` with what is missing. */
@@ -227,7 +321,7 @@ export function createPartnershipRepository(db: Database) {
         application: {
           company,
           channels: [...channels],
-          contact: cipher.seal(JSON.stringify(contact), `partnership/${id}`),
+          contact: cipher.seal(JSON.stringify(contact), sealPlace(id)),
         },
         invitation: invitation._id,
         customer: null,
@@ -235,13 +329,17 @@ export function createPartnershipRepository(db: Database) {
         level: null,
         warehouses: [],
         reason: null,
-        decision: null,
+        note: null,
+        lastCommand: null,
+        followers: 0,
         appliedAt: now(),
         decidedAt: null,
         endedAt: null,
+        endedBy: null,
       };
       try {
         await db.transact(async (session) => {
+          await requireSettled(session, pair);
           await models.partnerships.create([row], { session });
           await notifications.notify(session, {
             account: pair.supplier,
@@ -253,9 +351,10 @@ export function createPartnershipRepository(db: Database) {
         });
       } catch (error) {
         if (!isDuplicateKey(error)) throw error;
-        const first = await models.partnerships.findOne({ ...pair, open: true }).lean();
         // The same command again.
-        if (first?._id === id) return first;
+        const same = await models.partnerships.findById(id).lean();
+        if (same) return same;
+        const first = await models.partnerships.findOne({ ...pair, open: true }).lean();
         throw new HubError('partnership_exists', 'There is an open application or partnership already', {
           members: { partnership: first?._id ?? null, status: first?.status ?? null },
           cause: error,
@@ -266,8 +365,14 @@ export function createPartnershipRepository(db: Database) {
 
     /** Contact name, phone, e-mail and message of an application. */
     contactOf(row: PartnershipDoc): Omit<ApplicationInput, 'company' | 'channels'> {
-      return JSON.parse(cipher.open(row.application.contact, `partnership/${row._id}`));
+      return JSON.parse(cipher.open(row.application.contact, sealPlace(row._id)));
     },
+
+    /** How the supplier keeps the distributor's contact, and their notes; what they never changed is not in it. */
+    noteOf(row: PartnershipDoc): SupplierNote {
+      return row.note === null ? {} : JSON.parse(cipher.open(row.note, sealPlace(row._id)));
+    },
+    sealNote: (id: string, note: SupplierNote): string => cipher.seal(JSON.stringify(note), sealPlace(id)),
 
     async list(
       side: 'supplier' | 'distributor',
@@ -278,7 +383,7 @@ export function createPartnershipRepository(db: Database) {
       const rows = await models.partnerships
         .find({
           [side]: account,
-          ...(filter.status === undefined ? {} : { status: filter.status }),
+          status: filter.status ?? NOT_DELETED,
           ...(page.after === null ? {} : { _id: { $lt: page.after } }),
         })
         .sort({ _id: -1 })
@@ -287,112 +392,28 @@ export function createPartnershipRepository(db: Database) {
       return toPage(rows, page.limit, ({ _id }) => _id);
     },
 
-    /**
-     * Approves: status, customer, billing account, and one supplier warehouse at the distributor's per warehouse given, in
-     * one transaction. The same `command` again answers as before; a decision that was made meanwhile is 409 `invalid_transition`.
-     */
-    approve(account: string, id: string, approval: Approval, command: string): Promise<PartnershipDoc> {
-      return db.transact(async (session) => {
-        const row = found(
-          await models.partnerships.findOne({ _id: id, supplier: account }).session(session).lean(),
-          'partnership',
-        );
-        if (row.decision === command) return row;
-        if (!canMove(row.status, 'approve'))
-          throw new HubError('invalid_transition', `The partnership is ${row.status}`, {
-            members: { status: row.status },
-          });
-        const given = await models.warehouses
-          .find({ account, _id: { $in: [...approval.warehouses] }, kind: { $ne: 'supplier' } })
-          .session(session)
-          .lean();
-        const unknown = approval.warehouses.flatMap((warehouse, index) =>
-          given.some(({ _id }) => _id === warehouse)
-            ? []
-            : [
-                {
-                  pointer: `/warehouses/${index}`,
-                  code: 'unknown_warehouse',
-                  detail: `There is no such warehouse: ${warehouse}`,
-                },
-              ],
-        );
-        if (unknown.length > 0)
-          throw new HubError('invalid_input', 'Some warehouses are not yours', { errors: unknown });
-        if (approval.level !== null) await levels.require(session, account, approval.level);
-        const limit = approval.creditLimit;
-        if (limit && limit.currency !== approval.settlementCurrency)
-          throw new HubError('currency_mismatch', 'The credit limit must be in the settlement currency');
-        let customer: string;
-        if ('id' in approval.customer) {
-          customer = approval.customer.id;
-          found(
-            await models.customers
-              .findOneAndUpdate({ _id: customer, account }, { $set: { linked: true } }, { session })
-              .lean(),
-            'customer',
-          );
-        } else {
-          customer = newId('customer');
-          await models.customers.create(
-            [{ _id: customer, account, name: approval.customer.name, linked: true, createdAt: now() }],
-            {
-              session,
-            },
-          );
-        }
-        await models.billingAccounts.create(
-          [
-            {
-              _id: id,
-              supplier: row.supplier,
-              distributor: row.distributor,
-              currency: approval.settlementCurrency,
-              balance: 0,
-              creditLimit: limit?.amount ?? 0,
-              creditPeriodDays: approval.creditPeriodDays,
-            },
-          ],
-          { session },
-        );
-        await models.warehouses.insertMany(
-          given.map((place) => ({
-            _id: newId('warehouse'),
-            account: row.distributor,
-            name: place.name,
-            kind: 'supplier',
-            source: { partnership: id, supplier: account, warehouse: place._id },
-            createdAt: now(),
-          })),
-          { session },
-        );
-        await notifications.notify(session, {
-          account: row.distributor,
-          event: 'application_decided',
-          occurrence: id,
-          document: id,
-          detail: 'approved',
-        });
-        return found(
-          await models.partnerships
-            .findOneAndUpdate(
-              { _id: id, status: 'pending_review' },
-              {
-                $set: {
-                  status: 'partnered',
-                  customer,
-                  settlementCurrency: approval.settlementCurrency,
-                  level: approval.level,
-                  warehouses: given.map(({ _id }) => _id),
-                  decision: command,
-                  decidedAt: now(),
-                },
-              },
-              { session, returnDocument: 'after' },
-            )
-            .lean(),
-          'partnership',
-        );
+    move: createPartnershipMoves(db),
+
+    /** 404 for anybody but who applied. A withdrawn application is still theirs, so that a repeated withdrawal is answered alike. */
+    async requireApplicant(account: string, id: string): Promise<void> {
+      found(await models.partnerships.exists({ _id: id, distributor: account }), 'partnership');
+    },
+
+    /** What a partnership's process goes by. */
+    async stateOf(id: string): Promise<Pick<PartnershipDoc, 'status' | 'appliedAt'>> {
+      return found(await models.partnerships.findById(id, { status: 1, appliedAt: 1 }).lean(), 'partnership');
+    },
+
+    /** Reminds the supplier of an application that nobody has decided; told once. */
+    async remindOfApplication(id: string): Promise<void> {
+      const row = await models.partnerships.findById(id).lean();
+      if (row?.status !== 'pending_review') return;
+      await notifications.notify(null, {
+        account: row.supplier,
+        event: 'application_waiting',
+        occurrence: id,
+        document: id,
+        detail: row.application.company,
       });
     },
 
@@ -410,6 +431,23 @@ export function createPartnershipRepository(db: Database) {
       const fields = { account, name, linked: false, createdAt: now() };
       await models.customers.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true });
       return found(await models.customers.findById(_id).lean(), 'customer');
+    },
+
+    async renameCustomer(account: string, id: string, name: string): Promise<CustomerDoc> {
+      return found(
+        await models.customers
+          .findOneAndUpdate({ _id: id, account }, { $set: { name } }, { returnDocument: 'after' })
+          .lean(),
+        'customer',
+      );
+    },
+
+    /** 409 `customer_in_use` for one that was ever linked to a partnership. */
+    async deleteCustomer(account: string, id: string): Promise<void> {
+      const { deletedCount } = await models.customers.deleteOne({ _id: id, account, linked: false });
+      if (deletedCount > 0) return;
+      found(await models.customers.findOne({ _id: id, account }).lean(), 'customer');
+      throw new HubError('customer_in_use', 'It was linked to a partnership');
     },
 
     async customers(account: string, page: PageRequest): Promise<Page<CustomerDoc>> {

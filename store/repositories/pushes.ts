@@ -126,8 +126,11 @@ export function createPushRepository(db: Database) {
      * answer be lost, not even the quantity accepted last is taken for granted.
      */
     async calling(ids: readonly string[]): Promise<void> {
-      if (ids.length > 0)
-        await models.pushRecords.updateMany({ _id: { $in: [...ids] } }, { $set: { unanswered: true } });
+      if (ids.length === 0) return;
+      await models.pushRecords.collection.bulkWrite(
+        ids.map((_id) => ({ updateOne: { filter: { _id }, update: { $set: { unanswered: true } } } })) as never,
+        { ordered: false },
+      );
     },
 
     /** What each store has by its last answer, by record id; missing where that is not known. */

@@ -200,19 +200,21 @@ export function createStoreRepository(db: Database) {
     },
 
     /** Ends the connection; listings stay as history. */
-    async disconnect(account: string, store: string): Promise<StoreDoc> {
-      const row = found(
-        await models.stores
-          .findOneAndUpdate(
-            { _id: store, account },
-            { $set: { status: 'disconnected', shopKey: null, tokens: null } },
-            { returnDocument: 'after' },
-          )
-          .lean(),
-        'store',
-      );
-      await models.dues.deleteMany({ lane: storeLaneId(store) });
-      return row;
+    disconnect(account: string, store: string): Promise<StoreDoc> {
+      return db.transact(async (session) => {
+        const row = found(
+          await models.stores
+            .findOneAndUpdate(
+              { _id: store, account },
+              { $set: { status: 'disconnected', shopKey: null, tokens: null } },
+              { session, returnDocument: 'after' },
+            )
+            .lean(),
+          'store',
+        );
+        await models.dues.deleteMany({ lane: storeLaneId(store) }, { session });
+        return row;
+      });
     },
 
     /** The pair as it is stored. */

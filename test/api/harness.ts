@@ -55,15 +55,16 @@ function fakeProcesses(store: Store): FakeProcesses {
     startOrderPush: (input) => reach('startOrderPush', input),
     startPublication: (supplier, sku, attempt) => reach('startPublication', { supplier, sku, attempt }),
     startPartnership: (id) => reach('startPartnership', id),
-    async approvePartnership(input) {
-      await reach('approvePartnership', input);
-      const { status } = await store.partnerships.approve(
-        input.supplier,
-        input.partnership,
-        input.approval,
-        input.command,
-      );
-      return { status };
+    async movePartnership(id, command) {
+      await reach('movePartnership', { id, ...command });
+      const { row } = await store.partnerships.move(id, command);
+      return { status: row.status };
+    },
+    startSetup: (supplier) => reach('startSetup', supplier),
+    async completeSetupStep(supplier, command) {
+      await reach('completeSetupStep', { supplier, ...command });
+      const { live } = await store.partnerships.completeSetup(supplier, command);
+      return { live };
     },
     startDownload: (input) => reach('startDownload', input),
     resumeDownload: (input) => reach('resumeDownload', input),

@@ -1,6 +1,7 @@
 import { isPermitted, PERMISSIONS, PLANS, planReaches, quotaMonth, SUPPLIER_PLAN } from '../../domain/accounts';
 import {
   canMove,
+  DELETED_STATUSES,
   OPEN_PARTNERSHIP_STATUSES,
   PARTNERSHIP_MOVES,
   PARTNERSHIP_STATUSES,
@@ -11,14 +12,22 @@ describe('a partnership', () => {
   // The table of partnership.md: whatever is not here answers 409.
   const allowed: Record<string, PartnershipMove[]> = {
     pending_review: ['approve', 'reject', 'withdraw'],
-    partnered: ['terminate'],
-    rejected: [],
+    partnered: ['changeTerms', 'terminate'],
+    rejected: ['delete'],
     terminated: [],
     withdrawn: [],
+    deleted: [],
   };
-  test.each(PARTNERSHIP_STATUSES)('that is %s allows the moves of the table and no other', (status) => {
-    const moves = Object.keys(PARTNERSHIP_MOVES) as PartnershipMove[];
-    expect(moves.filter((move) => canMove(status, move))).toEqual(allowed[status]);
+  test.each([...PARTNERSHIP_STATUSES, ...DELETED_STATUSES])(
+    'that is %s allows the moves of the table and no other',
+    (status) => {
+      const moves = Object.keys(PARTNERSHIP_MOVES) as PartnershipMove[];
+      expect(moves.filter((move) => canMove(status, move))).toEqual(allowed[status]);
+    },
+  );
+
+  test('can be deleted when it was rejected, and in no other status', () => {
+    expect(PARTNERSHIP_STATUSES.filter((status) => canMove(status, 'delete'))).toEqual(['rejected']);
   });
 
   test('is open while it is pending or partnered', () => {
@@ -30,7 +39,9 @@ describe('a partnership', () => {
       approve: 'supplier',
       reject: 'supplier',
       withdraw: 'distributor',
+      changeTerms: 'supplier',
       terminate: 'either',
+      delete: 'supplier',
     });
   });
 });

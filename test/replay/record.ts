@@ -9,7 +9,9 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { LanePass } from '../../activities/store-lane';
+import type { PartnershipCommand } from '../../domain/partnership';
 import { deliveryProcessId, mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import type { DecisionAnswer } from '../../workflows/messages';
 import * as messages from '../../workflows/messages';
 import globalSetup, { endTestRun } from '../support/global-setup';
 import { eventually } from '../support/hub';
@@ -152,16 +154,21 @@ const decideBy = (name: 'retry' | 'abandon', how: 'update' | 'signal') => async 
   if (how === 'signal') await handle.signal(name, 'operator');
   else await handle.executeUpdate(name, { args: ['operator'] });
 };
-const approval = {
-  supplier: 'acct_1',
+const approval: PartnershipCommand = {
+  move: 'approve',
+  party: 'acct_1',
   command: 'cmd_1',
-  customer: { name: 'Customer' },
-  settlementCurrency: 'MYR',
-  level: null,
-  warehouses: ['wh_1'],
-  creditLimit: null,
-  creditPeriodDays: null,
+  approval: {
+    customer: { name: 'Customer' },
+    settlementCurrency: 'MYR',
+    level: null,
+    warehouses: ['wh_1'],
+    creditLimit: null,
+    creditPeriodDays: null,
+  },
 };
+const termination: PartnershipCommand = { move: 'terminate', party: 'acct_1', command: 'cmd_2', reason: null };
+const partnershipId = (stage: Stage) => processId('partnership', { partnership: stage.id('pship') });
 
 /** By file name: the workflow's type, then the path. */
 const PATHS: Record<string, Path> = {
@@ -233,12 +240,65 @@ const PATHS: Record<string, Path> = {
     { takeInOrder: inTurn(() => ({ outcome: 'synced' })) },
     { signal: true, meanwhile: (handle) => handle.signal(messages.eventReceived).catch(() => {}) },
   ),
-  'partnership.approved': simplePath(
+  'partnership.approved-and-terminated': simplePath(
     'partnership',
-    (stage) => processId('partnership', { partnership: stage.id('pship') }),
-    { partnership: 'pship_1', status: 'pending_review' },
-    { approvePartnership: inTurn(() => ({ ok: true, status: 'partnered' }) as const) },
-    { meanwhile: (handle) => handle.executeUpdate(messages.approve, { args: [approval] }), ends: false },
+    partnershipId,
+    { partnership: 'pship_1', remindAfterMs: 3_600_000 },
+    {
+      partnershipState: async () => ({ status: 'pending_review', appliedAt: Date.now() }),
+      movePartnership: inTurn<DecisionAnswer>(
+        () => ({ ok: true, status: 'partnered' }),
+        fail,
+        fail,
+        () => ({ ok: true, status: 'terminated' }),
+      ),
+    },
+    {
+      async meanwhile(handle) {
+        await handle.executeUpdate(messages.approve, { args: [approval] });
+        await handle.executeUpdate(messages.terminate, { args: [termination] });
+      },
+    },
+  ),
+  'partnership.reminded-then-rejected': simplePath(
+    'partnership',
+    partnershipId,
+    { partnership: 'pship_1', remindAfterMs: 10 },
+    {
+      partnershipState: async () => ({ status: 'pending_review', appliedAt: Date.now() }),
+      remindOfApplication: async () => {},
+      movePartnership: async () => ({ ok: true, status: 'rejected' }),
+    },
+    {
+      async meanwhile(handle) {
+        await eventually(async () => {
+          const { events } = await handle.fetchHistory();
+          if (!events?.some((event) => event.activityTaskCompletedEventAttributes)) throw new Error('not reminded');
+        });
+        await handle.executeUpdate(messages.reject, {
+          args: [{ move: 'reject', party: 'acct_1', command: 'cmd_1', reason: 'no' }],
+        });
+      },
+    },
+  ),
+  'supplierSetup.reminded-then-live': simplePath(
+    'supplierSetup',
+    (stage) => processId('supplier-setup', { supplier: stage.id('acct') }),
+    { supplier: 'acct_1', remindAfterMs: [10, 3_600_000] },
+    {
+      setupState: async () => ({ live: false, activatedAt: Date.now() }),
+      remindOfSetup: async () => {},
+      completeSetupStep: async () => ({ ok: true, live: true }),
+    },
+    {
+      async meanwhile(handle) {
+        await eventually(async () => {
+          const { events } = await handle.fetchHistory();
+          if (!events?.some((event) => event.activityTaskCompletedEventAttributes)) throw new Error('not reminded');
+        });
+        await handle.executeUpdate(messages.completeStep, { args: [{ step: 'products' }] });
+      },
+    },
   ),
   'productPublication.published': simplePath(
     'productPublication',
@@ -272,6 +332,7 @@ const PATHS: Record<string, Path> = {
       downloads: 0,
       parkedLanes: 0,
       deliveries: 0,
+      setups: 0,
       partnerships: 0,
       renewed: 0,
       audited: 0,

@@ -142,10 +142,11 @@ describe('taking an order in', () => {
       channels: [],
       message: null,
     });
-    await hub.store.partnerships.approve(
-      other.id,
-      application._id,
-      {
+    await hub.store.partnerships.move(application._id, {
+      move: 'approve',
+      party: other.id,
+      command: newId('command'),
+      approval: {
         customer: { name: 'D' },
         settlementCurrency: 'MYR',
         level: null,
@@ -153,8 +154,7 @@ describe('taking an order in', () => {
         creditLimit: null,
         creditPeriodDays: null,
       },
-      newId('command'),
-    );
+    });
     await hub.store.products.claim(distributor.id, application._id, { sku: 'MUG', as: null });
     const own = (await hub.store.catalogue.addWarehouse(distributor.id, { name: 'Own' }))._id;
     await hub.store.catalogue.addSku(distributor.id, { sku: 'OWN', name: 'Own', components: [] });

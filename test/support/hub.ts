@@ -23,12 +23,16 @@ export const SANDBOX_KEYS = {
   lazada: { appKey: '123456', appSecret: 'sandbox-app-secret-of-tests' },
 } as const;
 
+/** Reminders that no test lives to see. */
+export const FAR_REMINDERS = { applicationAfterMs: 3_600_000, setupAfterMs: [3_600_000, 7_200_000] };
+
 export interface HubOptions {
   readonly pacingMs?: number;
   readonly lanes?: Partial<ProcessSettings['lanes']>;
   readonly orderPush?: Partial<ProcessSettings['orderPush']>;
   readonly notifications?: Partial<ProcessSettings['notifications']>;
   readonly notifiers?: Partial<NotifierOptions>;
+  readonly reminders?: Partial<ProcessSettings['reminders']>;
   readonly sweepGraceMs?: number;
   readonly intakeRefuseAfterMs?: number;
   readonly platformTimeoutMs?: number;
@@ -130,6 +134,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
         parkedMs: 60_000,
         ...options.notifications,
       },
+      reminders: { ...FAR_REMINDERS, ...options.reminders },
     },
     logger,
   );

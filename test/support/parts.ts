@@ -13,7 +13,7 @@ import { createProcesses, type Processes } from '../../workflows/client';
 import { createDataConverter } from '../../workflows/encoding';
 import { taskQueueOf } from '../../workflows/ids';
 import { type TestEnvironment, testEnvironment } from './environment';
-import { type Hub, SANDBOX_KEYS, TEST_KEYS } from './hub';
+import { FAR_REMINDERS, type Hub, SANDBOX_KEYS, TEST_KEYS } from './hub';
 
 /** Where a hub is; JSON-safe, so that it can be handed to a child. */
 export interface HubPlace {
@@ -54,6 +54,7 @@ export function patientProcesses(client: Client, queuePrefix: string, logger: Lo
       lanes: { pacingMs: 20, batchesPerPass: 40, ...PATIENT },
       orderPush: { parkedMs: 60_000, ...PATIENT },
       notifications: { tryMs: 2_000, parkedMs: 60_000, ...PATIENT },
+      reminders: FAR_REMINDERS,
     },
     logger,
   );

@@ -85,6 +85,8 @@ export interface DistributorOptions {
   readonly orderQuota?: number | null;
   readonly claim?: readonly string[];
   readonly settlementCurrency?: Currency;
+  /** Given instead of the supplier's first one. */
+  readonly warehouses?: readonly string[];
 }
 
 /** A distributor partnered with the supplier through the partnership workflow, with claims mirrored. */
@@ -111,19 +113,19 @@ export async function makeDistributor(
     message: null,
   });
   const settlementCurrency = options.settlementCurrency ?? 'MYR';
-  await store.partnerships.approve(
-    supplier.id,
-    application._id,
-    {
+  await store.partnerships.move(application._id, {
+    move: 'approve',
+    party: supplier.id,
+    command: newId('command'),
+    approval: {
       customer: { name: 'Distributor Ltd' },
       settlementCurrency,
       level: null,
-      warehouses: [supplier.warehouse],
+      warehouses: options.warehouses ?? [supplier.warehouse],
       creditLimit: { amount: options.creditLimit ?? 100_000_000, currency: settlementCurrency },
       creditPeriodDays: null,
     },
-    newId('command'),
-  );
+  });
   const places = await store.catalogue.warehouses(id, everything);
   const warehouse = places.items.find(({ kind }) => kind === 'supplier')?._id ?? '';
   for (const sku of options.claim ?? supplier.skus) {

@@ -1,14 +1,17 @@
 /** Order intake, partnership, the mirror's lane, publication, download, sweep. */
 import { randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
+import { canMove, PARTNERSHIP_MOVES, type PartnershipCommand, type PartnershipStatus } from '../../domain/partnership';
 import { mirrorLaneId, processId } from '../../domain/process-ids';
 import { JOIN_OR_START } from '../../workflows/ids';
 import type { listingDownload } from '../../workflows/listing-download';
+import type { DecisionAnswer } from '../../workflows/messages';
 import * as messages from '../../workflows/messages';
 import type { mirrorLane } from '../../workflows/mirror-lane';
 import type { orderIntake } from '../../workflows/order-intake';
 import type { partnership } from '../../workflows/partnership';
 import type { productPublication } from '../../workflows/product-publication';
+import type { supplierSetup } from '../../workflows/supplier-setup';
 import type { sweep } from '../../workflows/sweep';
 import { eventually } from '../support/hub';
 import { costOf, type FakeActivities, openStage, type Stage, unavailable } from './fake';
@@ -90,66 +93,137 @@ describe('an order’s intake', () => {
 });
 
 describe('a partnership', () => {
-  const start = (id: string) =>
+  const FAR_MS = 3_600_000;
+  const start = (id: string, remindAfterMs = FAR_MS) =>
     stage.client.workflow.start<typeof partnership>('partnership', {
       workflowId: processId('partnership', { partnership: id }),
       taskQueue: stage.taskQueue,
       ...JOIN_OR_START,
-      args: [{ partnership: id, status: 'pending_review' }],
+      args: [{ partnership: id, remindAfterMs }],
     });
-  const approval = (command: string, padding = '') => ({
-    supplier: 'acct_1',
-    command,
-    customer: { name: `Customer${padding}` },
-    settlementCurrency: 'MYR',
-    level: null,
-    warehouses: ['wh_1'],
-    creditLimit: null,
-    creditPeriodDays: null,
+  const command = (name: string) => ({ party: 'acct_1', command: name });
+  const approval = (name: string, padding = ''): PartnershipCommand => ({
+    ...command(name),
+    move: 'approve',
+    approval: {
+      customer: { name: `Customer${padding}` },
+      settlementCurrency: 'MYR',
+      level: null,
+      warehouses: ['wh_1'],
+      creditLimit: null,
+      creditPeriodDays: null,
+    },
   });
-  /** Decides as the store does: the first command wins, its repeat is answered alike. */
-  function fakes() {
-    let decision: string | null = null;
+  const refusal = (status: string): DecisionAnswer => ({
+    ok: false,
+    code: 'invalid_transition',
+    detail: `The partnership is ${status}`,
+    members: { status },
+    errors: [],
+  });
+  /** Decides as the store does, by the state table; a repeated command is answered alike. */
+  function fakes(appliedAt = Date.now()) {
+    let status: PartnershipStatus = 'pending_review';
+    let last = '';
+    const told: string[] = [];
     const activities: FakeActivities = {
-      async approvePartnership({ command }) {
-        decision ??= command;
-        return decision === command
-          ? { ok: true, status: 'partnered' }
-          : { ok: false, code: 'invalid_transition', detail: 'The partnership is partnered', members: {}, errors: [] };
+      partnershipState: async () => ({ status, appliedAt }),
+      async remindOfApplication({ partnership: id }) {
+        told.push(id);
+      },
+      async movePartnership({ command: { command: name, move } }) {
+        if (last === name) return { ok: true, status };
+        if (!canMove(status, move)) return refusal(status);
+        status = PARTNERSHIP_MOVES[move].to;
+        last = name;
+        return { ok: true, status };
       },
     };
-    return activities;
+    return { activities, told };
   }
 
-  test('approved by two at once has one winner; the other is told', async () => {
-    await stage.run(fakes(), async () => {
+  test('decided by two at once has one winner; the other is told', async () => {
+    await stage.run(fakes().activities, async () => {
       const handle = await start(stage.id('pship'));
       expect(await handle.query(messages.state)).toEqual({
         phase: 'pending_review',
         waitsFor: 'the supplier’s decision',
       });
-      const answers = await Promise.all(
-        ['one', 'other'].map((command) => handle.executeUpdate(messages.approve, { args: [approval(command)] })),
-      );
+      const answers = await Promise.all([
+        handle.executeUpdate(messages.approve, { args: [approval('one')] }),
+        handle.executeUpdate(messages.reject, { args: [{ ...command('other'), move: 'reject', reason: null }] }),
+      ]);
       expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
       expect(answers.find(({ ok }) => !ok)).toMatchObject({ code: 'invalid_transition' });
+      await handle.terminate('test ends').catch(() => {});
+    });
+  });
+
+  test.each(['reject', 'withdraw'] as const)('ends with %s', async (move) => {
+    await stage.run(fakes().activities, async () => {
+      const handle = await start(stage.id('pship'));
+      const given = { ...command('one'), move, reason: null } as PartnershipCommand;
+      expect(await handle.executeUpdate(messages.PARTNERSHIP_UPDATES[move], { args: [given] })).toMatchObject({
+        ok: true,
+      });
+      await handle.result();
+    });
+  });
+
+  test('is approved, changed and terminated; then it ends', async () => {
+    await stage.run(fakes().activities, async () => {
+      const handle = await start(stage.id('pship'));
+      await handle.executeUpdate(messages.approve, { args: [approval('one')] });
+      const terms: PartnershipCommand = { ...command('two'), move: 'changeTerms', terms: { warehouses: ['wh_2'] } };
+      expect(await handle.executeUpdate(messages.changeTerms, { args: [terms] })).toEqual({
+        ok: true,
+        status: 'partnered',
+      });
       expect(await handle.query(messages.state)).toEqual({ phase: 'partnered', waitsFor: null });
+      const end: PartnershipCommand = { ...command('three'), move: 'terminate', reason: 'over' };
+      expect(await handle.executeUpdate(messages.terminate, { args: [end] })).toEqual({
+        ok: true,
+        status: 'terminated',
+      });
+      await handle.result();
+    });
+  });
+
+  test('that nobody decides reminds the supplier once and waits on', async () => {
+    const { activities, told } = fakes();
+    await stage.run(activities, async () => {
+      const id = stage.id('pship');
+      const handle = await start(id, 50);
+      await eventually(() => expect(told).toEqual([id]));
+      await handle.executeUpdate(messages.approve, { args: [approval('one')] });
+      expect(await handle.query(messages.state)).toMatchObject({ phase: 'partnered' });
       await handle.terminate('test ends');
     });
+    expect(told).toHaveLength(1);
+  });
+
+  test('that is decided in time reminds nobody', async () => {
+    const { activities, told } = fakes();
+    await stage.run(activities, async () => {
+      const handle = await start(stage.id('pship'), 400);
+      await handle.executeUpdate(messages.reject, { args: [{ ...command('one'), move: 'reject', reason: null }] });
+      await handle.result();
+    });
+    expect(told).toEqual([]);
   });
 
   test('whose approval fails for want of the database is answered once that is back', async () => {
     let tries = 0;
-    const { approvePartnership } = fakes();
-    const activities: FakeActivities = {
-      async approvePartnership(input) {
+    const { activities } = fakes();
+    const whenBack: FakeActivities = {
+      ...activities,
+      async movePartnership(input) {
         tries += 1;
         if (tries <= 2) throw unavailable();
-        if (!approvePartnership) throw new Error('missing');
-        return approvePartnership(input);
+        return (await activities.movePartnership?.(input)) as DecisionAnswer;
       },
     };
-    await stage.run(activities, async () => {
+    await stage.run(whenBack, async () => {
       const handle = await start(stage.id('pship'));
       expect(await handle.executeUpdate(messages.approve, { args: [approval('one')] })).toMatchObject({ ok: true });
       await handle.terminate('test ends');
@@ -157,23 +231,90 @@ describe('a partnership', () => {
     expect(tries).toBe(3);
   });
 
-  test('continues as new and remembers that it was approved', async () => {
-    await stage.run(fakes(), async () => {
+  test('continues as new without losing a message, and remembers that it was approved', async () => {
+    await stage.run(fakes().activities, async () => {
       const id = stage.id('pship');
       const handle = await start(id);
       await handle.executeUpdate(messages.approve, { args: [approval('one')] });
       const current = stage.client.workflow.getHandle<typeof partnership>(handle.workflowId);
       const { runId } = await current.describe();
+      let answered = 0;
       await eventually(async () => {
-        await current.executeUpdate(messages.approve, {
-          args: [approval('one', 'x'.repeat(900_000))],
-          updateId: randomUUID(),
-        });
+        // Sent while it may be on its way to a new run: each is answered, none is lost.
+        const answers = await Promise.all(
+          Array.from({ length: 3 }, () =>
+            current.executeUpdate(messages.approve, {
+              args: [approval('one', 'x'.repeat(900_000))],
+              updateId: randomUUID(),
+            }),
+          ),
+        );
+        answered += answers.filter(({ ok }) => ok).length;
         expect((await current.describe()).runId).not.toBe(runId);
       });
-      expect(await current.query(messages.state)).toMatchObject({ phase: 'partnered' });
+      expect(answered % 3).toBe(0);
+      await eventually(async () => expect(await current.query(messages.state)).toMatchObject({ phase: 'partnered' }));
       await current.terminate('test ends');
     });
+  });
+});
+
+describe('a supplier’s set-up', () => {
+  const start = (supplier: string, remindAfterMs: readonly number[]) =>
+    stage.client.workflow.start<typeof supplierSetup>('supplierSetup', {
+      workflowId: processId('supplier-setup', { supplier }),
+      taskQueue: stage.taskQueue,
+      ...JOIN_OR_START,
+      args: [{ supplier, remindAfterMs }],
+    });
+
+  test('reminds twice, takes steps at any time, and ends when it is live', async () => {
+    const reminders: number[] = [];
+    const activatedAt = Date.now();
+    const done = new Set<string>();
+    const activities: FakeActivities = {
+      setupState: async () => ({ live: false, activatedAt }),
+      async remindOfSetup({ reminder }) {
+        reminders.push(reminder);
+      },
+      async completeSetupStep({ command }) {
+        if (command.step === 'pricing' && !done.has('products'))
+          return { ok: false, code: 'setup_incomplete', detail: 'no products', members: {}, errors: [] };
+        done.add(command.step);
+        return { ok: true, live: done.size === 2 };
+      },
+    };
+    await stage.run(activities, async () => {
+      const handle = await start(stage.id('acct'), [30, 60]);
+      expect(await handle.executeUpdate(messages.completeStep, { args: [{ step: 'pricing' }] })).toMatchObject({
+        code: 'setup_incomplete',
+      });
+      await eventually(() => expect(reminders).toEqual([1, 2]));
+      await handle.executeUpdate(messages.completeStep, { args: [{ step: 'products' }] });
+      expect(await handle.executeUpdate(messages.completeStep, { args: [{ step: 'pricing' }] })).toEqual({
+        ok: true,
+        live: true,
+      });
+      await handle.result();
+    });
+    expect(reminders).toEqual([1, 2]);
+  });
+
+  test('that is live before the reminders are due reminds nobody', async () => {
+    const reminders: number[] = [];
+    const activities: FakeActivities = {
+      setupState: async () => ({ live: false, activatedAt: Date.now() }),
+      async remindOfSetup({ reminder }) {
+        reminders.push(reminder);
+      },
+      completeSetupStep: async () => ({ ok: true, live: true }),
+    };
+    await stage.run(activities, async () => {
+      const handle = await start(stage.id('acct'), [300, 600]);
+      await handle.executeUpdate(messages.completeStep, { args: [{ step: 'products' }] });
+      await handle.result();
+    });
+    expect(reminders).toEqual([]);
   });
 });
 
