@@ -10,7 +10,7 @@ import { deliveryProcessId } from '../../domain/process-ids';
 import type { Subscriptions } from '../../store/repositories/subscriptions';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
-import { operationAnswer, operationStarted } from '../operations';
+import { operationAnswer, operationStarted, startStored } from '../operations';
 import { invalidInput } from '../problems';
 import { ok, route } from '../route';
 import { time } from '../schemas/values';
@@ -152,8 +152,9 @@ export const notificationSubscriptionRoutes = [
         throw new HubError('channel_not_configured', 'The account has not set this channel up', {
           members: { channel: body.channel },
         });
-      const { delivery } = await hub.store.notifications.test(account, body.channel, command);
-      return operationStarted(hub, request, [deliveryProcessId(delivery)]);
+      const due = await hub.store.notifications.test(account, body.channel, command);
+      await startStored(hub, () => hub.processes.startDelivery(due));
+      return operationStarted(hub, request, [deliveryProcessId(due.delivery)]);
     },
   }),
 ];

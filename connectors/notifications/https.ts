@@ -33,8 +33,12 @@ export function callBody(message: OutsideMessage): string {
 }
 
 export function createHttpsNotifier(options: Omit<NotifierOptions, 'smtp'>): Notifiers['call'] {
-  const { allowPrivateAddresses: isPrivateAllowed, timeoutMs, certificateAuthority } = options;
-  const filter = { allowPrivateIPAddress: isPrivateAllowed, allowMetaIPAddress: isPrivateAllowed };
+  const { allowPrivateAddresses: isPrivateAllowed, timeoutMs, certificateAuthority, lookup } = options;
+  const filter = {
+    allowPrivateIPAddress: isPrivateAllowed,
+    allowMetaIPAddress: isPrivateAllowed,
+    ...(lookup === undefined ? {} : { lookup }),
+  };
   // No connection is kept: the next call is checked anew.
   const agents = {
     httpAgent: new RequestFilteringHttpAgent({ keepAlive: false, ...filter }),

@@ -1,4 +1,5 @@
 /** What carries notifications out of the hub. */
+import type { LookupFunction } from 'node:net';
 import type { OutsideMessage } from '../../domain/notifications';
 
 export type DeliveryErrorKind =
@@ -45,4 +46,6 @@ export interface NotifierOptions {
   readonly timeoutMs: number;
   /** Authorities that endpoints' certificates may come from, instead of the usual ones. PEM. */
   readonly certificateAuthority?: string | undefined;
+  /** Resolves endpoints' names, instead of the system. */
+  readonly lookup?: LookupFunction | undefined;
 }

@@ -56,7 +56,7 @@ export function createNotificationRepository(db: Database) {
     return upsertedCount === 1;
   }
 
-  /** Writes what has to go out; whoever listens hears of it once that is committed. */
+  /** Writes what has to go out. */
   async function enqueue(
     session: ClientSession,
     row: Pick<NotificationDoc, '_id' | 'account'>,
@@ -75,9 +75,7 @@ export function createNotificationRepository(db: Database) {
       updatedAt: at,
     }));
     await models.deliveries.collection.insertMany(deliveries as never, { session });
-    const due = deliveries.map(({ _id, account }) => ({ delivery: _id, account }));
-    db.afterCommit(session, () => listeners.get(db)?.(due));
-    return due;
+    return deliveries.map(({ _id, account }) => ({ delivery: _id, account }));
   }
 
   async function notify(session: ClientSession | null, notice: Notice): Promise<void> {
@@ -87,14 +85,15 @@ export function createNotificationRepository(db: Database) {
     const title = NOTIFICATION_EVENTS[event];
     if (!(await insert(session, { _id, account, event, title, document, detail: notice.detail ?? null }))) return;
     const subscription = await models.notificationSubscriptions.findById(account, { events: 1 }, { session }).lean();
-    await enqueue(session, { _id, account }, subscription?.events[event] ?? []);
+    const due = await enqueue(session, { _id, account }, subscription?.events[event] ?? []);
+    if (due.length > 0) db.afterCommit(session, () => listeners.get(db)?.(due));
   }
 
   return {
     /** Tells an account of an event; the second time changes nothing. Belongs into the transaction of what happened. */
     notify,
 
-    /** Sends a test out by one channel, which the account must have set up. @returns the workflow to start, and wait for */
+    /** Writes a test for one channel, which the account must have set up. The caller starts its delivery. */
     async test(account: string, channel: NotificationChannel, command: string): Promise<DueDelivery> {
       const _id = `${account}/${TEST_EVENT}/${command}`;
       const delivery = deliveryIdOf(_id, channel);

@@ -13,6 +13,7 @@ async function main(): Promise<void> {
   killSwitch.watchTemporal(parts.client);
   for (const [platform, connector] of Object.entries(parts.connectors))
     if (connector) killSwitch.watchCalls(connector, platform, 'updateStock');
+  killSwitch.watchCalls(parts.notifiers, 'notify', 'mail', 'call');
   const worker = await runWorker(place, parts);
   say({ ready: {} });
   await worker.running;

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Binary } from 'mongodb';
 import type { Connection } from 'mongoose';
-import { type KillPoint, SAYS_FD, type StepTold } from './kill-points';
+import { type KillPoint, type NamedKillPoint, SAYS_FD, type StepTold } from './kill-points';
 import type { HubPlace } from './parts';
 
 const SETTINGS_VARIABLE = 'TRADELANE_TEST_CHILD';
@@ -13,7 +13,7 @@ const START_LIMIT_MS = 120_000;
 
 export interface ChildSettings {
   readonly place: HubPlace;
-  readonly kill: KillPoint | null;
+  readonly kill: KillPoint | NamedKillPoint | null;
 }
 
 export interface Child {

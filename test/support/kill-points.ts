@@ -12,6 +12,12 @@ export interface KillPoint {
   readonly when: 'before' | 'after';
 }
 
+/** The first step whose name begins so. */
+export interface NamedKillPoint {
+  readonly first: string;
+  readonly when: 'before' | 'after';
+}
+
 export interface StepTold {
   readonly step: number;
   readonly name: string;
@@ -34,12 +40,14 @@ export function say(words: ChildSays): void {
 const WRITES = new Set(['insert', 'update', 'delete', 'findAndModify', 'commitTransaction', 'abortTransaction']);
 
 /** Counts the steps of what it watches, tells each, and ends the process at the given one. */
-export function createKillSwitch(point: KillPoint | null) {
+export function createKillSwitch(point: KillPoint | NamedKillPoint | null) {
   let steps = 0;
 
   function reach(told: StepTold): void {
     say({ at: told });
-    if (point?.step === told.step && point.when === told.when) process.kill(process.pid, 'SIGKILL');
+    if (point === null || point.when !== told.when) return;
+    if ('first' in point ? told.name.startsWith(point.first) : point.step === told.step)
+      process.kill(process.pid, 'SIGKILL');
   }
   function begin(name: string, session?: string): number {
     steps += 1;
