@@ -2,14 +2,30 @@
 import type { Logger } from '../config/logger';
 import type { Notifiers } from '../connectors/notifications/port';
 import type { Store } from '../store';
+import type { OutboundAnswer } from '../store/repositories/recalls';
 import type { Processes } from '../workflows/client';
 import type { StoreAccess } from './tokens';
+
+/** Outbound orders in warehouses that others run. */
+export interface OutboundOrders {
+  /**
+   * Asks for the cancellation of what a supply order sends out there. May be asked again: where an answer was lost it
+   * first finds out what there is. Throws what is worth another try.
+   */
+  cancel(input: { supplyOrder: string; warehouse: string }): Promise<OutboundAnswer>;
+}
+
+/** No operator of warehouses is connected: nobody can say that the goods stay. */
+export const noOutboundOrders: OutboundOrders = {
+  cancel: async () => ({ cancelled: false, detail: 'There is no connection to the operator of the warehouse' }),
+};
 
 export interface ActivityDeps {
   readonly store: Store;
   readonly processes: Processes;
   readonly access: StoreAccess;
   readonly notifiers: Notifiers;
+  readonly outbound: OutboundOrders;
   readonly logger: Logger;
   /** Tells the server that a long step is alive, with where it is. */
   readonly heartbeat: (details?: unknown) => void;

@@ -6,6 +6,7 @@ import { createMirrorLaneActivities } from './mirror-lane';
 import { createNotificationActivities } from './notifications';
 import { createOrderIntakeActivities } from './order-intake';
 import { createOrderPushActivities } from './order-push';
+import { createOrderRecallActivities } from './order-recall';
 import { createPartnershipActivities } from './partnership';
 import { createStoreLaneActivities } from './store-lane';
 import { createSweepActivities } from './sweep';
@@ -17,6 +18,7 @@ function compose(deps: ActivityDeps) {
     ...createNotificationActivities(deps),
     ...createOrderIntakeActivities(deps),
     ...createOrderPushActivities(deps),
+    ...createOrderRecallActivities(deps),
     ...createPartnershipActivities(deps),
     ...createStoreLaneActivities(deps),
     ...createSweepActivities(deps),

@@ -36,6 +36,8 @@ export function createOrderIntakeActivities({ store, access, processes, logger, 
             sku: null,
           })),
         });
+        // Before the event is done: where this fails the sweep takes the recall up.
+        for (const recall of result.recalls) await processes.startOrderRecall(recall);
         await store.inbox.done(waiting, 'done');
         processes.wakeLanes(result.lanes);
         return { outcome: result.outcome };

@@ -2,7 +2,7 @@
 
 import pLimit from 'p-limit';
 import { AUDIT_UNKNOWN_AFTER_MS } from '../config/timeouts';
-import { deliveryProcessId, orderPushId, type ProcessId, processId } from '../domain/process-ids';
+import { deliveryProcessId, orderPushId, orderRecallId, type ProcessId, processId } from '../domain/process-ids';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
 
@@ -15,6 +15,7 @@ const RENEW_AHEAD_MS = 10 * 60_000;
 
 export interface SweepReport {
   readonly pushes: number;
+  readonly recalls: number;
   readonly lanes: number;
   readonly parkedLanes: number;
   readonly intakes: number;
@@ -96,6 +97,12 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         () => store.orders.openPushes(before, AT_ONCE),
         (push) => processes.startOrderPush(push),
         (push) => orderPushId(push.package, push.attempt),
+      ),
+      recalls: await each(
+        'recall',
+        () => store.orders.openRecalls(before, AT_ONCE),
+        (recall) => processes.startOrderRecall(recall),
+        (recall) => orderRecallId(recall.package, recall.attempt),
       ),
       lanes: await each(
         'lane',

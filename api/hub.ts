@@ -12,6 +12,7 @@ export interface ApiConfig {
   readonly notifications: Pick<Config['notifications'], 'smtp' | 'allowPrivateAddresses'>;
   readonly api: Pick<Config['api'], 'publicUrl' | 'rateLimitPerMinute' | 'bodyLimitBytes'> &
     Partial<Pick<Config['api'], 'trustProxy'>>;
+  readonly recall: Config['recall'];
 }
 
 export interface ApiDeps {

@@ -125,6 +125,7 @@ const variables = {
   APPLICATION_REMINDER_MS: milliseconds(7 * DAY_MS, 1),
   SETUP_FIRST_REMINDER_MS: milliseconds(3 * DAY_MS, 1),
   SETUP_SECOND_REMINDER_MS: milliseconds(14 * DAY_MS, 1),
+  RECALL_ANSWER_MS: milliseconds(DAY_MS, 1),
   SWEEP_INTERVAL_MS: milliseconds(60_000, 100),
   SWEEP_GRACE_MS: milliseconds(30_000),
 
@@ -273,6 +274,8 @@ function toConfig(values: Variables) {
       applicationAfterMs: values.APPLICATION_REMINDER_MS,
       setupAfterMs: [values.SETUP_FIRST_REMINDER_MS, values.SETUP_SECOND_REMINDER_MS],
     },
+    /** How long a supplier may take to answer a recall. */
+    recall: { answerMs: values.RECALL_ANSWER_MS },
     sweep: { intervalMs: values.SWEEP_INTERVAL_MS, graceMs: values.SWEEP_GRACE_MS },
     notifications: {
       /** Without it there is no e-mail. */

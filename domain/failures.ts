@@ -100,6 +100,11 @@ export const FAILURES = {
   push_blocked: refusal(409, 'The package can not be pushed'),
   not_pushable: refusal(409, 'The package is not in a state that can be pushed'),
   recall_not_possible: refusal(409, 'The package can not be recalled any more'),
+  recall_refused: refusal(
+    409,
+    'The recall was refused',
+    'Ask again while the supply order is not shipped, or settle it',
+  ),
   not_pushed: refusal(409, 'The package was not pushed'),
   currency_mismatch: refusal(422, 'The amount is not in the currency of the account'),
   transaction_id_reused: refusal(409, 'The transaction id was booked with another amount'),

@@ -7,6 +7,8 @@
 export const PROCESSES = {
   'order-intake': ['store', 'platformOrder'],
   'order-push': ['package', 'attempt'],
+  'order-recall': ['package', 'attempt'],
+  'supply-order': ['package'],
   'store-lane': ['store'],
   'mirror-lane': ['partnership'],
   partnership: ['partnership'],
@@ -47,6 +49,9 @@ export const mirrorLaneId = (partnership: string): ProcessId => processId('mirro
 export const orderPushId = (pkg: string, attempt: number): ProcessId =>
   processId('order-push', { package: pkg, attempt: String(attempt) });
 export const deliveryProcessId = (delivery: string): ProcessId => processId('notification-delivery', { delivery });
+export const orderRecallId = (pkg: string, attempt: number): ProcessId =>
+  processId('order-recall', { package: pkg, attempt: String(attempt) });
+export const supplyOrderProcessId = (pkg: string): ProcessId => processId('supply-order', { package: pkg });
 
 /** An operation's id is its process id in a form that stands in a URL's path. */
 export const operationIdOf = (id: ProcessId): string => id.replaceAll('/', '.');

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from '../activities';
+import { noOutboundOrders, type OutboundOrders } from '../activities/deps';
 import { createStoreAccess } from '../activities/tokens';
 import type { Logger } from '../config/logger';
 import { ORDER_REFUSED_AFTER_MS } from '../config/timeouts';
@@ -22,6 +23,8 @@ export interface HubWorkerOptions {
   readonly processes: Processes;
   readonly connectors: Connectors;
   readonly notifiers: Notifiers;
+  /** Warehouses that others run; none where absent. */
+  readonly outbound?: OutboundOrders;
   readonly logger: Logger;
   readonly workflowBundle: NonNullable<WorkerOptions['workflowBundle']>;
   readonly sweepGraceMs: number;
@@ -52,6 +55,7 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       logger,
       access: createStoreAccess({ store, connectors }),
       notifiers: options.notifiers,
+      outbound: options.outbound ?? noOutboundOrders,
       heartbeat: (details) => Context.current().heartbeat(details),
       isCancelled: () => Context.current().cancellationSignal.aborted,
       attempt: () => Context.current().info.attempt,

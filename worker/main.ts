@@ -106,6 +106,7 @@ async function main(): Promise<void> {
       orderPush: config.orderPush,
       notifications: config.notifications,
       reminders: config.reminders,
+      recall: config.recall,
     },
     logger,
   );

@@ -5,16 +5,18 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
+import type { SignalDefinition } from '@temporalio/common';
 import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
-import { deliveryProcessId, JOIN_OR_START, orderPushId, parseProcessId, processId } from './ids';
+import { deliveryProcessId, JOIN_OR_START, orderPushId, orderRecallId, parseProcessId, processId } from './ids';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
 import type { mirrorLane } from './mirror-lane';
 import type { notificationDelivery } from './notification-delivery';
 import type { orderIntake } from './order-intake';
 import type { orderPush } from './order-push';
+import type { orderRecall } from './order-recall';
 import type { partnership } from './partnership';
 import type { productPublication } from './product-publication';
 import type { RetryBudget } from './proxies';
@@ -48,6 +50,7 @@ export interface ProcessSettings {
     /** After the activation of a set-up that is not live. Milliseconds, the earliest first. */
     readonly setupAfterMs: readonly number[];
   };
+  readonly recall: { readonly answerMs: number };
 }
 
 export interface Processes {
@@ -64,6 +67,20 @@ export interface Processes {
   deliver(due: readonly { delivery: string; account: string }[]): void;
   startDelivery(due: { delivery: string; account: string }): Promise<void>;
   startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
+  /** Ends the workflow of a push that a recall abandoned, where it stands parked. Best effort: it is over in our records. */
+  endPush(workflowId: string): void;
+  startOrderRecall(input: { account: string; package: string; attempt: number }): Promise<void>;
+  /** Hands the supplier's answer to the recall's workflow, starting it where it is missing. Throws the refusal as `HubError`. */
+  answerRecall(input: {
+    account: string;
+    package: string;
+    attempt: number;
+    answer: 'confirm' | 'refuse';
+    command: string;
+    reason: string | null;
+  }): Promise<'recalled' | 'failed'>;
+  /** Tells a recall's workflow that it was decided elsewhere. Best effort: its clock ends it otherwise. */
+  settleRecall(workflowId: string): void;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
   startPartnership(id: string): Promise<void>;
   /**
@@ -196,6 +213,32 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     );
   }
 
+  function recallStart(input: { account: string; package: string; attempt: number }) {
+    return {
+      workflowId: orderRecallId(input.package, input.attempt),
+      taskQueue,
+      args: [{ package: input.package, attempt: input.attempt, answerMs: settings.recall.answerMs }] as Parameters<
+        typeof orderRecall
+      >,
+      searchAttributes: { HubStatus: ['running'], HubAccount: [input.account], HubDocument: [input.package] },
+      staticSummary: 'Takes one package back from its supplier',
+      ...JOIN_OR_START,
+    };
+  }
+
+  /** What runs no more needs no message. */
+  async function signal<Given extends string[]>(
+    workflowId: string,
+    message: SignalDefinition<Given>,
+    ...given: Given
+  ): Promise<void> {
+    try {
+      await reach(() => client.workflow.getHandle(workflowId).signal(message, ...given));
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
   function partnershipStart(id: string) {
     return {
       workflowId: processId('partnership', { partnership: id }),
@@ -304,6 +347,28 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
           staticSummary: 'Pushes one package to its supplier',
         }),
       ),
+
+    endPush: (workflowId) => bestEffort('end of a push', signal(workflowId, messages.abandonRequested, 'recall')),
+
+    startOrderRecall: (input) =>
+      begin(() => client.workflow.start<typeof orderRecall>('orderRecall', recallStart(input))),
+
+    async answerRecall({ answer, command, reason, ...recall }) {
+      const startWorkflowOperation = new WithStartWorkflowOperation<typeof orderRecall>(
+        'orderRecall',
+        recallStart(recall),
+      );
+      const { outcome } = await answered(() =>
+        client.workflow.executeUpdateWithStart(answer === 'confirm' ? messages.confirm : messages.refuse, {
+          startWorkflowOperation,
+          updateId: command,
+          args: [{ command, reason }],
+        }),
+      );
+      return outcome;
+    },
+
+    settleRecall: (workflowId) => bestEffort('end of a recall', signal(workflowId, messages.settled)),
 
     startPublication: (supplier, sku, attempt) =>
       begin(() =>

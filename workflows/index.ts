@@ -4,6 +4,7 @@ export { mirrorLane } from './mirror-lane';
 export { notificationDelivery } from './notification-delivery';
 export { orderIntake } from './order-intake';
 export { orderPush } from './order-push';
+export { orderRecall } from './order-recall';
 export { partnership } from './partnership';
 export { productPublication } from './product-publication';
 export { storeLane } from './store-lane';

@@ -40,6 +40,18 @@ export interface Refusal {
 export type DecisionAnswer = { readonly ok: true; readonly status: PartnershipStatus } | Refusal;
 export type SetupAnswer = { readonly ok: true; readonly live: boolean } | Refusal;
 
+export interface RecallCommand {
+  readonly command: string;
+  /** In the words of whoever answers. */
+  readonly reason: string | null;
+}
+export type RecallReply = { readonly ok: true; readonly outcome: 'recalled' | 'failed' } | Refusal;
+/** The supplier's answer to a recall. Whether it was still asked for comes back as a value. */
+export const confirm = defineUpdate<RecallReply, [RecallCommand]>('confirm');
+export const refuse = defineUpdate<RecallReply, [RecallCommand]>('refuse');
+/** The recall was decided elsewhere. Carries nothing: it looks. */
+export const settled = defineSignal('settled');
+
 export const state = defineQuery<ProcessState>('state');
 /** What a process does right now, for operators. */
 export interface ProcessState {

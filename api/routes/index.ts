@@ -15,6 +15,7 @@ import { productRoutes } from './products';
 import { stockPushRoutes } from './stock-push';
 import { storeRoutes } from './stores';
 import { supplierSetupRoutes } from './supplier-setup';
+import { supplyOrderRoutes } from './supply-orders';
 
 export const ROUTES: readonly Route[] = [
   ...healthRoutes,
@@ -31,5 +32,6 @@ export const ROUTES: readonly Route[] = [
   ...storeRoutes,
   ...stockPushRoutes,
   ...orderRoutes,
+  ...supplyOrderRoutes,
   ...operationRoutes,
 ];

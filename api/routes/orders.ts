@@ -1,11 +1,12 @@
-/** Orders, their push to the supplier, and supply orders. Contract: orders.md. */
+/** Orders of a distributor: in, pushed to their suppliers, recalled. Contract: orders.md. */
 import pLimit from 'p-limit';
 import { HubError, isHubError } from '../../domain/failures';
 import { orderStatusOf, PACKAGE_STATUSES } from '../../domain/orders';
 import { SHIPPING_KINDS } from '../../domain/pricing';
-import { operationIdOf } from '../../domain/process-ids';
-import type { OrderDoc, PackageDoc, SupplyOrderDoc } from '../../store/models/documents';
+import { operationIdOf, orderPushId, orderRecallId } from '../../domain/process-ids';
+import type { OrderDoc, PackageDoc } from '../../store/models/documents';
 import type { OrderView, PushStart } from '../../store/repositories/orders';
+import type { RecallStart } from '../../store/repositories/recalls';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
 import { operationOf, operationSchema, operationStarted, startStored } from '../operations';
@@ -13,13 +14,12 @@ import { listed, listOf, ok, type RouteRequest, route } from '../route';
 import { currency, id, lineOf, moneyAnswer, moneyOf, positiveQuantity, skuCode, textOf, time } from '../schemas/values';
 import { z } from '../schemas/zod';
 import { chargeAnswer, chargeOf } from './billing';
+import { recallAnswer, recallOf, recipient, shipmentAnswer, shipmentOf } from './supply-orders';
 
 const ORDER_STATUSES = [...PACKAGE_STATUSES, 'unmapped', 'unpaid'] as const;
-const SUPPLY_ORDER_STATUSES = ['new', 'packed', 'to_pickup', 'shipped', 'completed', 'cancelled'] as const;
 const BULK_MOST = 200;
 const BULK_AT_ONCE = 4;
 
-const recipient = z.object({ name: z.string(), phone: z.string(), address: z.string() });
 const blocker = z
   .looseObject({ code: z.string(), detail: z.string() })
   .openapi('Blocker', { description: 'Why a package can not be pushed; orders.md names the codes' });
@@ -45,6 +45,8 @@ const packageSchema = z
     failure: z.object({ code: z.string(), detail: z.string(), held: z.string(), retryable: z.boolean() }).nullable(),
     charge: chargeAnswer.nullable(),
     supplyOrder: z.string().nullable(),
+    recall: recallAnswer.extend({ operation: z.string() }).nullable(),
+    shipment: shipmentAnswer.nullable(),
     attempt: z.int(),
     operation: z.string().nullable(),
     pushedAt: time.nullable(),
@@ -69,8 +71,12 @@ const packageOf = (row: PackageDoc) => ({
   failure: row.failure,
   charge: row.charge === null ? null : chargeOf(row.charge),
   supplyOrder: row.supplyOrder,
+  recall: row.recall
+    ? { ...recallOf(row.recall), operation: operationIdOf(orderRecallId(row._id, row.recall.attempt)) }
+    : null,
+  shipment: row.shipment ? shipmentOf(row.shipment, row._id) : null,
   attempt: row.attempt,
-  operation: row.attempt === 0 ? null : operationIdOf(`order-push/${row._id}/${row.attempt}`),
+  operation: row.attempt === 0 ? null : operationIdOf(orderPushId(row._id, row.attempt)),
   pushedAt: row.pushedAt,
 });
 
@@ -277,7 +283,41 @@ async function pushOneOfMany(hub: Hub, request: Pick<RouteRequest, 'account' | '
   }
 }
 
-const distributorOrderRoutes = [
+const refusedRecall = z.object({ package: z.string(), code: z.string(), detail: z.string() });
+type RefusedRecall = z.output<typeof refusedRecall>;
+
+const recallsAnswer = z.object({
+  operation: operationSchema,
+  operations: z.array(operationSchema).openapi({ description: 'One per package' }),
+  refused: z.array(refusedRecall).openapi({ description: 'What can not be recalled of the order' }),
+});
+
+/** Asks for packages back, each on its own: one that can't be recalled keeps no other from it. */
+async function beginRecalls(
+  hub: Hub,
+  { account, command }: Pick<RouteRequest, 'account' | 'command'>,
+  packages: readonly PackageDoc[],
+): Promise<{ begun: RecallStart[]; refused: RefusedRecall[] }> {
+  const begun: RecallStart[] = [];
+  const refused: RefusedRecall[] = [];
+  for (const { _id } of packages)
+    try {
+      const start = await hub.store.orders.recall(account, _id, command, hub.config.recall.answerMs);
+      begun.push(start);
+      hub.processes.wakeLanes(start.lanes);
+      if (start.pushToEnd !== null) hub.processes.endPush(start.pushToEnd);
+      if (!start.over)
+        await startStored(hub, () =>
+          hub.processes.startOrderRecall({ account, package: start.package, attempt: start.attempt }),
+        );
+    } catch (error) {
+      if (!isHubError(error) || error.retryable) throw error;
+      refused.push({ package: _id, code: error.code, detail: error.detail });
+    }
+  return { begun, refused };
+}
+
+export const orderRoutes = [
   route({
     method: 'get',
     path: '/v1/orders',
@@ -385,76 +425,39 @@ const distributorOrderRoutes = [
       return { status: results.some(({ ok: started }) => started) ? 202 : 200, body: { results } };
     },
   }),
-];
-
-const supplyOrder = z
-  .object({
-    id: z.string(),
-    status: z.enum(SUPPLY_ORDER_STATUSES),
-    partnership: z.string(),
-    distributor: z.string(),
-    package: z.string(),
-    warehouse: z.string(),
-    sourceStore: z.string(),
-    platform: z.string(),
-    paymentMethod: z.literal('prepaid'),
-    shipping: z.enum(SHIPPING_KINDS),
-    lines: z.array(z.object({ line: z.string(), sku: z.string(), quantity: z.int(), price: moneyAnswer })),
-    charge: chargeAnswer,
-    recipient: recipient
-      .nullable()
-      .openapi({ description: 'Readable exactly when the supplier arranges the carrier; masked otherwise' }),
-    pushedAt: time,
-  })
-  .openapi('SupplyOrder');
-
-const supplyOrderOf = ({ store }: Hub, row: SupplyOrderDoc) => ({
-  id: row._id,
-  status: row.status,
-  partnership: row.partnership,
-  distributor: row.distributor,
-  package: row.package,
-  warehouse: row.warehouse,
-  sourceStore: row.sourceStore,
-  platform: row.platform,
-  paymentMethod: row.paymentMethod,
-  shipping: row.shipping,
-  lines: row.lines.map(({ line, sku, quantity, price }) => ({
-    line,
-    sku,
-    quantity,
-    price: moneyOf(price, row.currency),
-  })),
-  charge: chargeOf(row.charge),
-  recipient: store.orders.recipientOfSupplyOrder(row),
-  pushedAt: row.pushedAt,
-});
-
-const supplyOrderRoutes = [
   route({
-    method: 'get',
-    path: '/v1/supply-orders',
+    method: 'post',
+    path: '/v1/orders/{id}/recall',
     access: 'orders',
-    tag: 'supply orders',
-    summary: 'Supply orders, newest first',
-    query: z.strictObject({ status: z.enum(SUPPLY_ORDER_STATUSES).optional() }),
-    paged: true,
-    answers: { 200: listOf(supplyOrder) },
-    handle: async ({ account, query, page }, hub) =>
-      listed(await hub.store.orders.supplyOrders(account, withoutUndefined({ status: query.status }), page), (row) =>
-        supplyOrderOf(hub, row),
-      ),
-  }),
-  route({
-    method: 'get',
-    path: '/v1/supply-orders/{id}',
-    access: 'orders',
-    tag: 'supply orders',
-    summary: 'One supply order',
-    answers: { 200: supplyOrder },
-    handle: async ({ account, params }, hub) =>
-      ok(supplyOrderOf(hub, await hub.store.orders.supplyOrder(account, params.id))),
+    tag: 'orders',
+    summary: 'Ask the suppliers for an order back, or for one package of it',
+    moves: true,
+    body: z.strictObject({ package: id.optional() }),
+    answers: { 200: recallsAnswer, 202: recallsAnswer },
+    async handle(request, hub) {
+      await hub.processes.ping();
+      const { account, params, body } = request;
+      const { packages } = await hub.store.orders.get(account, params.id);
+      const wanted =
+        body.package === undefined
+          ? packages.filter(({ partnership }) => partnership !== null)
+          : packages.filter(({ _id }) => _id === body.package);
+      if (body.package !== undefined && wanted.length === 0)
+        throw new HubError('not_found', `The order has no package ${body.package}`);
+      const { begun, refused } = await beginRecalls(hub, request, wanted);
+      const [first, ...rest] = begun.map(({ workflowId }) => workflowId);
+      if (first === undefined) {
+        const why = refused.find(({ code }) => code === 'recall_not_possible') ?? refused[0];
+        throw new HubError(
+          why?.code === 'recall_not_possible' ? 'recall_not_possible' : 'not_pushed',
+          why?.detail ?? 'The order has no package that a supplier was given',
+          { members: { refused } },
+        );
+      }
+      return operationStarted(hub, request, [first, ...rest], {
+        over: begun.every(({ over }) => over),
+        extra: (rows) => ({ operations: rows.map(operationOf), refused }),
+      });
+    },
   }),
 ];
-
-export const orderRoutes = [...distributorOrderRoutes, ...supplyOrderRoutes];

@@ -8,6 +8,7 @@ import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/part
 import type { Charge, ExchangeRate, FeeSettings, LevelRule, Shipping } from '../../domain/pricing';
 import type { PushRule } from '../../domain/push-rules';
 import type { AdjustmentKind, StockLevels } from '../../domain/stock';
+import type { RecallState, ShipmentNotice, SupplyOrderStatus } from '../../domain/supply-orders';
 import type { Sealed } from '../cipher';
 
 export interface AccountDoc {
@@ -87,7 +88,7 @@ export interface StockJournalDoc {
   account: string;
   warehouse: string;
   sku: string;
-  kind: AdjustmentKind | 'transferOut' | 'transferIn' | 'allocate' | 'release' | 'push' | 'mirror' | 'claim';
+  kind: AdjustmentKind | 'transferOut' | 'transferIn' | 'allocate' | 'release' | 'ship' | 'push' | 'mirror' | 'claim';
   reason: string;
   /** The document it was done for. */
   document: string;
@@ -428,6 +429,40 @@ export interface PackageLine {
   priceReason: 'price_missing' | 'exchange_rate_missing' | null;
 }
 
+/** The last recall of a package. Its supply order holds the same, for the supplier. */
+export interface RecallDoc {
+  /** Grows with each asking. */
+  attempt: number;
+  state: RecallState;
+  /** Not decided yet. */
+  open: boolean;
+  by: 'distributor' | 'buyer';
+  /** The command that asked, and the one that answered, so that a repeat is answered as the first was. */
+  command: string | null;
+  answer: string | null;
+  askedAt: Date;
+  /** Until when the supplier may answer. */
+  answerBy: Date | null;
+  endedAt: Date | null;
+  /** Why it failed, or how it succeeded. */
+  code: string | null;
+  detail: string | null;
+}
+
+/** How the goods left. The package holds the same as its supply order. */
+export interface ShipmentDoc {
+  carrier: string | null;
+  trackingNumber: string;
+  at: Date;
+  /** Whether the platform was told. */
+  platform: ShipmentNotice;
+  /** It is still to be told. */
+  open: boolean;
+  /** When a sweep looks at it again, if it has no running workflow. */
+  lookAt: Date;
+  detail: string | null;
+}
+
 export interface PackageDoc {
   _id: string;
   account: string;
@@ -454,6 +489,8 @@ export interface PackageDoc {
   failure: { code: string; detail: string; held: string; retryable: boolean } | null;
   charge: Charge | null;
   supplyOrder: string | null;
+  recall: RecallDoc | null;
+  shipment: ShipmentDoc | null;
   syncedAt: Date;
   pushedAt: Date | null;
   updatedAt: Date;
@@ -467,7 +504,7 @@ export interface SupplyOrderDoc {
   partnership: string;
   package: string;
   attempt: number;
-  status: 'new' | 'packed' | 'to_pickup' | 'shipped' | 'completed' | 'cancelled';
+  status: SupplyOrderStatus;
   warehouse: string;
   sourceStore: string;
   platform: string;
@@ -478,7 +515,12 @@ export interface SupplyOrderDoc {
   charge: Charge;
   /** Sealed anew for the supplier's account. */
   recipient: Sealed | null;
+  recall: RecallDoc | null;
+  shipment: ShipmentDoc | null;
+  /** The command of the last move, so that its repeat is answered as the first was. */
+  command: string | null;
   pushedAt: Date;
+  updatedAt: Date;
 }
 
 /** An incoming push, stored before it is answered. `_id` = platform:dedupe key. */

@@ -382,6 +382,8 @@ const schemas = {
       failure: value,
       charge: value,
       supplyOrder: optionalText,
+      recall: value,
+      shipment: value,
       syncedAt: time,
       pushedAt: optionalTime,
       updatedAt: time,
@@ -390,6 +392,8 @@ const schemas = {
     // Open pushes, for the sweep.
     [{ status: 1, updatedAt: 1 }, { partialFilterExpression: { status: 'pushing' } }],
     [{ parked: 1, updatedAt: 1 }, { partialFilterExpression: { parked: true } }],
+    // Open recalls, for the sweep.
+    [{ 'recall.open': 1, updatedAt: 1 }, { partialFilterExpression: { 'recall.open': true } }],
   ),
   supplyOrders: schema<D.SupplyOrderDoc>(
     {
@@ -409,9 +413,15 @@ const schemas = {
       currency: text,
       charge: value,
       recipient: optionalText,
+      recall: value,
+      shipment: value,
+      command: optionalText,
       pushedAt: time,
+      updatedAt: time,
     },
     [{ supplier: 1, _id: -1 }],
+    // Shipments that their platform was not told of, for the sweep.
+    [{ 'shipment.lookAt': 1 }, { partialFilterExpression: { 'shipment.open': true } }],
   ),
   inbox: schema<D.InboxDoc>(
     {

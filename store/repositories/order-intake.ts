@@ -7,6 +7,7 @@ import { type Database, isDuplicateKey } from '../database';
 import type { ClaimDoc, OrderDoc, OrderLine, PackageDoc, PackageLine, SkuDoc } from '../models/documents';
 import { changeMirrored } from './mirrored-stock';
 import { createPriceRepository } from './prices';
+import { createRecallBeginning, type RecallToRun } from './recalls';
 import { createStockRepository } from './stock';
 
 /** States of an order at its platform, least advanced first; an older state never replaces a newer. */
@@ -49,6 +50,8 @@ export interface IntakeResult {
   readonly outcome: 'synced' | 'unmapped' | 'unpaid' | 'updated' | 'unchanged';
   readonly packages: readonly string[];
   readonly lanes: readonly string[];
+  /** Recalls that a buyer's cancellation began; the caller starts their workflows (the sweep does where it can't). */
+  readonly recalls: readonly RecallToRun[];
 }
 
 export const recipientContext = (account: string, order: string) => `${account}/order/${order}/recipient`;
@@ -71,6 +74,7 @@ export function createOrderIntake(db: Database) {
   const { models, now, cipher } = db;
   const stock = createStockRepository(db);
   const pricing = createPriceRepository(db);
+  const recalls = createRecallBeginning(db);
 
   async function matchLines(
     session: ClientSession,
@@ -279,6 +283,8 @@ export function createOrderIntake(db: Database) {
           },
       charge: null,
       supplyOrder: null,
+      recall: null,
+      shipment: null,
       syncedAt: at,
       pushedAt: null,
       updatedAt: at,
@@ -299,16 +305,21 @@ export function createOrderIntake(db: Database) {
     return stock.markChanged(session, account, [...needed.keys()], `release ${id}`);
   }
 
-  /** The order was cancelled: what no push holds is given back now; a push that is under way sees it when it ends. */
-  async function cancelPackages(session: ClientSession, order: OrderDoc): Promise<string[]> {
-    const packages = await models.packages.find({ order: order._id, supplyOrder: null }).session(session).lean();
+  /** The order was cancelled: what no push holds is given back now; what the supplier has, or is being given, is recalled. */
+  async function cancelPackages(session: ClientSession, order: OrderDoc) {
+    const packages = await models.packages.find({ order: order._id }).session(session).lean();
     const lanes: string[] = [];
+    const begun: RecallToRun[] = [];
     for (const pkg of packages)
-      if ((pkg.status === 'new' || pkg.status === 'push_failed') && !pkg.parked)
+      if (pkg.supplyOrder === null && (pkg.status === 'new' || pkg.status === 'push_failed') && !pkg.parked)
         lanes.push(...(await cancel(session, pkg)));
-      // Written, so that the end of a push which has not seen the cancellation conflicts with it.
-      else await models.packages.updateOne({ _id: pkg._id }, { $set: { updatedAt: now() } }, { session });
-    return lanes;
+      else {
+        const recall = await recalls.beginForBuyer(session, pkg);
+        if (recall !== null) begun.push(recall);
+        // Written, so that the end of a push which has not seen the cancellation conflicts with it.
+        else await models.packages.updateOne({ _id: pkg._id }, { $set: { updatedAt: now() } }, { session });
+      }
+    return { lanes, begun };
   }
 
   /**
@@ -335,7 +346,7 @@ export function createOrderIntake(db: Database) {
           (incoming.version === there.version && rank(incoming.state) > rank(there.state))));
     const waitsForSync = there !== null && there.syncedAt === null && there.state !== 'cancelled';
     if (there && !isNews && !(waitsForSync && incoming.version === there.version))
-      return { order: there._id, outcome: 'unchanged', packages: there.packages, lanes: [] };
+      return { order: there._id, outcome: 'unchanged', packages: there.packages, lanes: [], recalls: [] };
 
     const id = there?._id ?? newId('order');
     const { lines, skus } = await matchLines(session, incoming);
@@ -360,9 +371,14 @@ export function createOrderIntake(db: Database) {
       createdAt: there?.createdAt ?? now(),
     };
     const lanes: string[] = [];
+    const begun: RecallToRun[] = [];
     let outcome: IntakeResult['outcome'] = 'updated';
     if (incoming.state === 'cancelled') {
-      if (there?.syncedAt) lanes.push(...(await cancelPackages(session, there)));
+      if (there?.syncedAt) {
+        const cancelled = await cancelPackages(session, there);
+        lanes.push(...cancelled.lanes);
+        begun.push(...cancelled.begun);
+      }
     } else if (incoming.state === 'unpaid') outcome = 'unpaid';
     else if (!base.syncedAt) {
       if (lines.some(({ unmappedReason }) => unmappedReason !== null)) {
@@ -382,7 +398,7 @@ export function createOrderIntake(db: Database) {
       }
     }
     await models.orders.collection.replaceOne({ _id: id } as never, base as never, { upsert: true, session });
-    return { order: id, outcome, packages: base.packages, lanes: [...new Set(lanes)] };
+    return { order: id, outcome, packages: base.packages, lanes: [...new Set(lanes)], recalls: begun };
   }
 
   /** Takes an order in, or takes note of its newer state. Safe to repeat and to run at once; an older state changes nothing. */

@@ -13,7 +13,9 @@ import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
 import { createOrderIntake, recipientContext } from './order-intake';
 import { createPriceRepository } from './prices';
+import { createRecallRepository } from './recalls';
 import { createStockRepository, stockId } from './stock';
+import { createSupplyOrderRepository } from './supply-orders';
 
 export interface Recipient {
   readonly name: string;
@@ -276,6 +278,7 @@ export function createOrderRepository(db: Database) {
         by: { onHand: -quantity, allocated: pkg.allocated ? -quantity : 0 },
       })),
     );
+    const pushedAt = now();
     const supplyOrder: SupplyOrderDoc = {
       _id: supplyOrderIdOf(id, attempt),
       supplier,
@@ -298,7 +301,12 @@ export function createOrderRepository(db: Database) {
       currency,
       charge,
       recipient: recipientForSupplier(pkg, terms.recipient, supplier, supplyOrderIdOf(id, attempt)),
-      pushedAt: now(),
+      // An open recall was asked for while the push was under way: it goes on with the supply order there is now.
+      recall: pkg.recall ?? null,
+      shipment: null,
+      command: null,
+      pushedAt,
+      updatedAt: pushedAt,
     };
     await models.supplyOrders.collection.insertOne(supplyOrder as never, { session });
     await models.packages.collection.updateOne(
@@ -331,8 +339,16 @@ export function createOrderRepository(db: Database) {
     return { outcome: 'pushed', supplyOrder: supplyOrder._id, lanes };
   }
 
+  const recalls = createRecallRepository(db, cancelWithOrder);
+  const supplyOrders = createSupplyOrderRepository(db, recalls);
+
   return {
     takeIn: intake.takeIn,
+    recall: recalls.recall,
+    advanceRecall: recalls.advance,
+    answerRecall: recalls.answer,
+    openRecalls: recalls.open,
+    moveSupplyOrder: supplyOrders.move,
 
     /**
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
@@ -369,6 +385,8 @@ export function createOrderRepository(db: Database) {
         const pkg = await packageOf(account, id, session);
         const supplier = terms.supplier._id;
         const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id, supplier };
+        if (pkg.status === 'recalled')
+          throw new HubError('not_pushable', 'The package was recalled', { members: { status: pkg.status } });
         if (pkg.supplyOrder !== null) return { kind: 'pushed', ...there, supplyOrder: pkg.supplyOrder };
         if (pkg.parked) return { kind: 'parked', ...there };
         if (pkg.status === 'pushing') return { kind: 'running', ...there };
@@ -459,7 +477,8 @@ export function createOrderRepository(db: Database) {
       return db.transact(async (session) => {
         const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
         if (pkg.supplyOrder !== null) return { pushed: true, lanes: [] };
-        if (pkg.attempt !== attempt || pkg.status === 'cancelled') return { pushed: false, lanes: [] };
+        // Over already: refused, cancelled, or abandoned by a recall.
+        if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked)) return { pushed: false, lanes: [] };
         const failure = {
           code: 'abandoned',
           detail: why,

@@ -43,6 +43,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'patch /v1/supplier/distributors/{id}': { level: null },
   'patch /v1/customers/{id}': { name: 'mine now' },
   'patch /v1/push-rules/{id}': { name: 'mine now' },
+  'post /v1/supply-orders/{id}/ship': { trackingNumber: 'T1' },
   'patch /v1/supplier/levels/{id}': { name: 'mine now' },
   'patch /v1/accounts/{id}': { plan: 'v3' },
 };

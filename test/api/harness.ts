@@ -53,6 +53,16 @@ function fakeProcesses(store: Store): FakeProcesses {
     deliver: (due) => void note('deliver', due),
     startDelivery: (due) => reach('startDelivery', due),
     startOrderPush: (input) => reach('startOrderPush', input),
+    endPush: (workflowId) => void note('endPush', workflowId),
+    startOrderRecall: (input) => reach('startOrderRecall', input),
+    async answerRecall(input) {
+      await reach('answerRecall', input);
+      const { package: pkg, attempt, answer, command, reason } = input;
+      const reply = await store.orders.answerRecall(pkg, attempt, answer, { command, reason });
+      if (!reply.ok) throw new HubError(reply.code, reply.detail);
+      return reply.outcome;
+    },
+    settleRecall: (workflowId) => void note('settleRecall', workflowId),
     startPublication: (supplier, sku, attempt) => reach('startPublication', { supplier, sku, attempt }),
     startPartnership: (id) => reach('startPartnership', id),
     async movePartnership(id, command) {
@@ -158,6 +168,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
         bodyLimitBytes: options.bodyLimitBytes ?? 10 * 1024 * 1024,
         ...(options.trustProxy === undefined ? {} : { trustProxy: options.trustProxy }),
       },
+      recall: { answerMs: 60_000 },
     },
     store,
     processes,

@@ -42,6 +42,7 @@ describe('when a neighbour is down', () => {
         adminKey: ADMIN_KEY,
         notifications: { smtp: undefined, allowPrivateAddresses: false },
         api: { publicUrl: PUBLIC_URL, rateLimitPerMinute: 1000, bodyLimitBytes: 1000 },
+        recall: { answerMs: 1000 },
       },
       store,
       processes: plain.processes,

@@ -49,6 +49,7 @@ describe('the configuration', () => {
       orderPush: { attempts: 8, firstWaitMs: 1000, longestWaitMs: 60_000, parkedMs: 259_200_000 },
       // 7 days; 3 days and again after 14.
       reminders: { applicationAfterMs: 604_800_000, setupAfterMs: [259_200_000, 1_209_600_000] },
+      recall: { answerMs: 86_400_000 },
       sweep: { intervalMs: 60_000, graceMs: 30_000 },
       notifications: {
         smtp: undefined,

@@ -3,11 +3,13 @@ import {
   mirrorLaneId,
   operationIdOf,
   orderPushId,
+  orderRecallId,
   PROCESSES,
   type ProcessKind,
   parseProcessId,
   processId,
   storeLaneId,
+  supplyOrderProcessId,
 } from '../../domain/process-ids';
 
 const kinds = Object.keys(PROCESSES) as ProcessKind[];
@@ -42,6 +44,8 @@ test('two different sets of parts never build one id', () => {
 
 test.each([
   [orderPushId('pkg_1', 2), 'order-push/pkg_1/2'],
+  [orderRecallId('pkg_1', 2), 'order-recall/pkg_1/2'],
+  [supplyOrderProcessId('pkg_1'), 'supply-order/pkg_1'],
   [storeLaneId('store_1'), 'store-lane/store_1'],
   [mirrorLaneId('pship_1'), 'mirror-lane/pship_1'],
   [processId('order-intake', { store: 's', platformOrder: 'A/../B' }), 'order-intake/s/A%2F..%2FB'],

@@ -8,9 +8,19 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
+import type { RecallDirection } from '../../activities/order-recall';
 import type { LanePass } from '../../activities/store-lane';
 import type { PartnershipCommand } from '../../domain/partnership';
-import { deliveryProcessId, mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+
+import {
+  deliveryProcessId,
+  mirrorLaneId,
+  orderPushId,
+  orderRecallId,
+  processId,
+  storeLaneId,
+} from '../../domain/process-ids';
+
 import type { DecisionAnswer } from '../../workflows/messages';
 import * as messages from '../../workflows/messages';
 import globalSetup, { endTestRun } from '../support/global-setup';
@@ -89,6 +99,37 @@ function deliveryPath(
     { meanwhile: then },
   );
 }
+/** The paths of a recall: what our documents say, and who then decides. */
+function orderRecallPath(
+  directions: readonly (() => RecallDirection)[],
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  outcome: 'recalled' | 'failed' = 'recalled',
+): Path {
+  return (stage) => {
+    const fakes: FakeActivities = {
+      advanceRecall: inTurn(...directions),
+      answerRecall: async () => ({ ok: true, outcome }),
+      cancelOutbound: inTurn<{ cancelled: true }>(fail, () => ({ cancelled: true })),
+    };
+    return stage.run(fakes, async () => {
+      const pkg = stage.id('pkg');
+      const handle = await stage.client.workflow.start('orderRecall', {
+        workflowId: orderRecallId(pkg, 1),
+        taskQueue: stage.taskQueue,
+        args: [{ package: pkg, attempt: 1, answerMs: 60_000 }],
+        searchAttributes: attributes,
+      });
+      await then(handle);
+      await handle.result();
+      return handle;
+    });
+  };
+}
+const recallEnds = (outcome: 'recalled' | 'failed') => (): RecallDirection => ({ next: 'end', outcome });
+const supplierIsAsked = (waitMs: number) => (): RecallDirection => ({ next: 'answer', waitMs });
+const answerBy = (what: 'confirm' | 'refuse') => async (handle: WorkflowHandle) => {
+  await handle.executeUpdate(what, { args: [{ command: 'cmd_1', reason: null }] });
+};
 
 function storeLanePath(
   sendDue: () => Promise<LanePass>,
@@ -189,6 +230,22 @@ const PATHS: Record<string, Path> = {
     await isParked(handle);
     await handle.cancel();
   }),
+  'orderRecall.at-once': orderRecallPath([recallEnds('recalled')]),
+  'orderRecall.fast-tries-failed': orderRecallPath([fail, fail, fail, recallEnds('failed')]),
+  'orderRecall.confirmed': orderRecallPath([supplierIsAsked(60_000)], answerBy('confirm')),
+  'orderRecall.refused': orderRecallPath([supplierIsAsked(60_000)], answerBy('refuse'), 'failed'),
+  'orderRecall.unanswered': orderRecallPath([supplierIsAsked(50)], undefined, 'failed'),
+  'orderRecall.settled-elsewhere': orderRecallPath(
+    [supplierIsAsked(60_000), supplierIsAsked(60_000), recallEnds('failed')],
+    async (handle) => {
+      await handle.signal(messages.settled);
+      await handle.executeUpdate(messages.confirm, { args: [{ command: 'cmd_1', reason: null }] });
+    },
+  ),
+  'orderRecall.warehouse': orderRecallPath([
+    () => ({ next: 'warehouse', supplyOrder: 'sord_1', warehouse: 'wh_1' }),
+    recallEnds('recalled'),
+  ]),
   'storeLane.drained': storeLanePath(inTurn(more, drained)),
   'storeLane.throttled': storeLanePath(
     inTurn<LanePass>(() => ({ end: 'throttled', retryAfterMs: 50, lastBatchAt: 1 }), drained),
@@ -326,6 +383,7 @@ const PATHS: Record<string, Path> = {
   'sweep.done': simplePath('sweep', (stage) => stage.id('sweep'), undefined, {
     sweepOnce: async () => ({
       pushes: 0,
+      recalls: 0,
       lanes: 0,
       intakes: 0,
       publications: 0,

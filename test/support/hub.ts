@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
+import type { OutboundOrders } from '../../activities/deps';
 import { createLogger, type Logger } from '../../config/logger';
 import { createConnectors } from '../../connectors';
 import { createNotifiers } from '../../connectors/notifications';
@@ -33,6 +34,8 @@ export interface HubOptions {
   readonly notifications?: Partial<ProcessSettings['notifications']>;
   readonly notifiers?: Partial<NotifierOptions>;
   readonly reminders?: Partial<ProcessSettings['reminders']>;
+  readonly recall?: ProcessSettings['recall'];
+  readonly outbound?: OutboundOrders;
   readonly sweepGraceMs?: number;
   readonly intakeRefuseAfterMs?: number;
   readonly platformTimeoutMs?: number;
@@ -135,6 +138,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
         ...options.notifications,
       },
       reminders: { ...FAR_REMINDERS, ...options.reminders },
+      recall: { answerMs: 60_000, ...options.recall },
     },
     logger,
   );
@@ -153,6 +157,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       processes,
       connectors,
       notifiers,
+      ...(options.outbound ? { outbound: options.outbound } : {}),
       logger,
       workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
       sweepGraceMs: options.sweepGraceMs ?? 500,

@@ -3,11 +3,12 @@
  * reckoned from the documents alone. Each thing that does not hold is named in one line.
  */
 import { quotaMonth } from '../../domain/accounts';
-import { processId } from '../../domain/process-ids';
+import { orderPushId, orderRecallId } from '../../domain/process-ids';
 import { decideQuantity, type PushRule } from '../../domain/push-rules';
+import { packageStatusOf, UNSHIPPED_STATUSES } from '../../domain/supply-orders';
 import type { SandboxControl } from '../../sandbox/control';
 import type { Store } from '../../store';
-import type { PackageDoc, StockDoc } from '../../store/models/documents';
+import type { PackageDoc, RecordDoc, StockDoc, SupplyOrderDoc } from '../../store/models/documents';
 import { eventually } from './hub';
 
 const FIELDS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const;
@@ -60,45 +61,79 @@ function* differences(what: string, there: Map<string, number>, wanted: Map<stri
   }
 }
 
+/** In these a package's supply order lives, or lived. */
+const AT_REST = [
+  'new',
+  'push_failed',
+  'cancelled',
+  'pushed',
+  'packed',
+  'to_pickup',
+  'shipped',
+  'completed',
+  'recalled',
+];
+/** A recall that waits for the supplier is at rest, too. */
+const isAsked = (pkg: PackageDoc | undefined) => pkg?.recall?.state === 'asked';
+
 function* packageProblems({ packages, orders, supplyOrders, operations }: Everything): Generator<string> {
   const supplied = new Map(supplyOrders.map((row) => [row.package, row]));
   if (supplied.size !== supplyOrders.length) yield 'a package has two supply orders';
   for (const pkg of packages) {
-    if (!['new', 'pushed', 'push_failed', 'cancelled'].includes(pkg.status)) yield `${pkg._id} is ${pkg.status}`;
+    const supplyOrder = supplied.get(pkg._id);
+    const wanted = supplyOrder === undefined ? pkg.status : packageStatusOf(supplyOrder.status);
+    if (isAsked(pkg) ? pkg.status !== 'recalling' : !AT_REST.includes(pkg.status)) yield `${pkg._id} is ${pkg.status}`;
+    else if (!isAsked(pkg) && pkg.status !== wanted) yield `${pkg._id} is ${pkg.status}, its supply order ${wanted}`;
     if (pkg.parked) yield `${pkg._id} is parked`;
     if (!orders.some((order) => order._id === pkg.order && order.packages.includes(pkg._id)))
       yield `${pkg._id} is in no order`;
-    const supplyOrder = supplied.get(pkg._id);
-    if ((pkg.status === 'pushed') !== (supplyOrder !== undefined)) yield `${pkg._id} is ${pkg.status}: supply order?`;
+    const isUnpushed = ['new', 'push_failed', 'cancelled'].includes(pkg.status);
+    if (isUnpushed !== (supplyOrder === undefined)) yield `${pkg._id} is ${pkg.status}: supply order?`;
     if (pkg.supplyOrder !== (supplyOrder?._id ?? null)) yield `${pkg._id} names the supply order ${pkg.supplyOrder}`;
     if (pkg.status === 'push_failed' && pkg.blockers.length === 0 && pkg.failure === null)
       yield `${pkg._id} failed without a reason`;
+    if (pkg.recall?.open && !isAsked(pkg)) yield `the recall of ${pkg._id} is ${pkg.recall.state}`;
+    if (supplyOrder && JSON.stringify(supplyOrder.shipment) !== JSON.stringify(pkg.shipment))
+      yield `the two sides of ${pkg._id} show different shipments`;
+    if (supplyOrder && JSON.stringify(supplyOrder.recall) !== JSON.stringify(pkg.recall))
+      yield `the two sides of ${pkg._id} show different recalls`;
+    if (pkg.shipment?.open) yield `the platform of ${pkg._id} is to be told of its shipment`;
   }
   for (const row of supplyOrders)
     if (!packages.some(({ _id }) => _id === row.package)) yield `${row._id} has no package`;
   const numbers = new Set(orders.map(({ account, store, platformOrder }) => `${account}/${store}/${platformOrder}`));
   if (numbers.size !== orders.length) yield 'an order was taken in twice';
   for (const { workflowId, kind, status, document } of operations) {
-    if (status === 'running' || status === 'parked') yield `operation ${workflowId} is ${status}`;
-    if (kind !== 'order_push') continue;
     const pkg = packages.find(({ _id }) => _id === document);
-    const isLast = workflowId === processId('order-push', { package: document, attempt: String(pkg?.attempt) });
-    if (isLast && (status === 'done') !== (pkg?.status === 'pushed'))
-      yield `operation ${workflowId} is ${status}, its package ${pkg?.status}`;
+    const waits = kind === 'order_recall' && isAsked(pkg);
+    if ((status === 'running' && !waits) || status === 'parked') yield `operation ${workflowId} is ${status}`;
+    if (kind === 'order_push' && workflowId === orderPushId(document, pkg?.attempt ?? 0)) {
+      if ((status === 'done') !== (pkg?.supplyOrder !== null))
+        yield `operation ${workflowId} is ${status}, its package ${pkg?.status}`;
+    }
+    if (kind === 'order_recall' && workflowId === orderRecallId(document, pkg?.recall?.attempt ?? 0)) {
+      if (!waits && (status === 'done') !== (pkg?.recall?.state === 'recalled'))
+        yield `operation ${workflowId} is ${status}, the recall ${pkg?.recall?.state}`;
+    }
   }
 }
 
 function* billingProblems({ records, supplyOrders, accounts }: Everything): Generator<string> {
   const pushed = records.filter(({ type }) => type === 'order_push');
-  for (const row of pushed) {
+  const refunds = records.filter(({ type }) => type === 'order_recall');
+  for (const row of [...pushed, ...refunds]) {
+    const what = row.type === 'order_push' ? 'charge' : 'refund';
+    const amount = row.type === 'order_push' ? -row.amount : row.amount;
     const supplyOrder = supplyOrders.find(({ _id }) => _id === row.document);
-    if (!supplyOrder) yield `the charge ${row._id} has no supply order`;
-    else if (supplyOrder.package !== row.package) yield `the charge ${row._id} is of another package`;
-    else if (supplyOrder.charge.total.amount !== -row.amount) yield `the charge ${row._id} has another amount`;
+    if (!supplyOrder) yield `the ${what} ${row._id} has no supply order`;
+    else if (supplyOrder.package !== row.package) yield `the ${what} ${row._id} is of another package`;
+    else if (supplyOrder.charge.total.amount !== amount) yield `the ${what} ${row._id} has another amount`;
   }
   for (const row of supplyOrders) {
-    const charges = pushed.filter(({ document }) => document === row._id).length;
-    if (charges !== 1) yield `${row._id} was charged ${charges} times`;
+    const countIn = (rows: readonly RecordDoc[]) => rows.filter(({ document }) => document === row._id).length;
+    if (countIn(pushed) !== 1) yield `${row._id} was charged ${countIn(pushed)} times`;
+    const back = row.status === 'cancelled' ? 1 : 0;
+    if (countIn(refunds) !== back) yield `${row._id} is ${row.status} and was refunded ${countIn(refunds)} times`;
   }
   const balances = sums(accounts, ({ _id, balance }) => [[_id, balance]]);
   yield* differences(
@@ -110,6 +145,27 @@ function* billingProblems({ records, supplyOrders, accounts }: Everything): Gene
     if (balance < -creditLimit) yield `the balance of ${_id} is beyond its credit`;
 }
 
+/** What left the shelf and what was released stands in the journal, once. */
+function* journalProblems({ supplyOrders, journal }: Everything): Generator<string> {
+  const unitsOf = (rows: readonly SupplyOrderDoc[]) =>
+    sums(rows, (row) => row.lines.map(({ sku, quantity }) => [`${row.package}/${sku}`, quantity] as const));
+  const gone = (status: string) => status === 'shipped' || status === 'completed';
+  const shipped = journal.filter(({ kind }) => kind === 'ship');
+  yield* differences(
+    'units shipped',
+    sums(shipped, ({ document, sku, before, after }) => [[`${document}/${sku}`, before.onHand - after.onHand]]),
+    unitsOf(supplyOrders.filter(({ status }) => gone(status))),
+  );
+  yield* differences(
+    'units released by a recall',
+    sums(
+      journal.filter(({ kind, reason }) => kind === 'release' && reason === 'order recalled'),
+      ({ document, sku, before, after }) => [[`${document}/${sku}`, before.allocated - after.allocated]],
+    ),
+    unitsOf(supplyOrders.filter(({ status }) => status === 'cancelled')),
+  );
+}
+
 const allocatedOf = (rows: readonly StockDoc[]) => sums(rows, ({ _id, allocated }) => [[_id, allocated]]);
 
 function* stockProblems(all: Everything): Generator<string> {
@@ -118,7 +174,7 @@ function* stockProblems(all: Everything): Generator<string> {
   const heldBy = (rows: readonly PackageDoc[]) =>
     sums(rows, ({ warehouse, lines }) => lines.map((line) => [`${warehouse}/${line.sku}`, line.quantity] as const));
   const promised = sums(
-    supplyOrders.filter(({ status }) => status !== 'completed' && status !== 'cancelled'),
+    supplyOrders.filter(({ status }) => UNSHIPPED_STATUSES.includes(status)),
     ({ warehouse, lines }) => lines.map((line) => [`${warehouse}/${line.sku}`, line.quantity] as const),
   );
   for (const [key, quantity] of heldBy(held.filter(({ partnership }) => partnership === null)))
@@ -168,13 +224,11 @@ function* leftovers({ dues, inbox, quotas, packages, supplyOrders }: Everything)
   for (const { _id, failed } of dues) yield `${_id} is ${failed ? 'set aside' : 'due'}`;
   for (const { _id, status } of inbox) if (status === 'stored') yield `${_id} waits in the inbox`;
   const month = (at: Date | null) => quotaMonth(at ?? new Date(0));
-  const used = sums(
-    packages.filter(({ status }) => status === 'pushed'),
-    ({ account, supplier, pushedAt }) => [
-      [`${account}:${month(pushedAt)}`, 1],
-      [`${supplier}:${month(pushedAt)}`, 1],
-    ],
-  );
+  const pushed = packages.filter(({ supplyOrder }) => supplyOrder !== null);
+  const used = sums(pushed, ({ account, supplier, pushedAt }) => [
+    [`${account}:${month(pushedAt)}`, 1],
+    [`${supplier}:${month(pushedAt)}`, 1],
+  ]);
   yield* differences(
     'quota used',
     sums(quotas, ({ _id, used: count }) => [[_id, count]]),
@@ -183,10 +237,7 @@ function* leftovers({ dues, inbox, quotas, packages, supplyOrders }: Everything)
   yield* differences(
     'supply orders',
     sums(supplyOrders, ({ distributor }) => [[distributor, 1]]),
-    sums(
-      packages.filter(({ status }) => status === 'pushed'),
-      ({ account }) => [[account, 1]],
-    ),
+    sums(pushed, ({ account }) => [[account, 1]]),
   );
 }
 
@@ -227,19 +278,22 @@ async function shopProblems(all: Everything, control: Pick<SandboxControl, 'shop
   return problems;
 }
 
+function documentProblems(all: Everything): string[] {
+  return [...packageProblems(all), ...billingProblems(all), ...stockProblems(all), ...journalProblems(all)];
+}
+
+/** @returns what does not hold among the documents alone, due or not */
+export async function findDocumentProblems(store: Store): Promise<string[]> {
+  return documentProblems(await readAll(store));
+}
+
 /** @returns one line for each thing that does not hold */
 export async function findProblems(hub: {
   readonly store: Store;
   readonly control: Pick<SandboxControl, 'shop'>;
 }): Promise<string[]> {
   const all = await readAll(hub.store);
-  return [
-    ...packageProblems(all),
-    ...billingProblems(all),
-    ...stockProblems(all),
-    ...leftovers(all),
-    ...(await shopProblems(all, hub.control)),
-  ];
+  return [...documentProblems(all), ...leftovers(all), ...(await shopProblems(all, hub.control))];
 }
 
 /** Waits until the hub came to rest with everything as it must be; else fails with what is not. */

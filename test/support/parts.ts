@@ -55,6 +55,7 @@ export function patientProcesses(client: Client, queuePrefix: string, logger: Lo
       orderPush: { parkedMs: 60_000, ...PATIENT },
       notifications: { tryMs: 2_000, parkedMs: 60_000, ...PATIENT },
       reminders: FAR_REMINDERS,
+      recall: { answerMs: 60_000 },
     },
     logger,
   );

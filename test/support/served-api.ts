@@ -18,6 +18,7 @@ export async function serveApi(deps: Omit<ApiDeps, 'config'>) {
         notifications: { smtp: undefined, allowPrivateAddresses: true },
         adminKey: 'the-admin-key-of-the-tests-only',
         api: { publicUrl: url, rateLimitPerMinute: 1_000_000, bodyLimitBytes: 1024 * 1024 },
+        recall: { answerMs: 60_000 },
       },
     }),
   );

@@ -26,6 +26,9 @@ export interface Stage {
 /** All activities by name; the compiler sees to it that none is missing. */
 const NAMES: { readonly [Name in keyof Activities]: true } = {
   abandonDelivery: true,
+  advanceRecall: true,
+  answerRecall: true,
+  cancelOutbound: true,
   abandonLane: true,
   abandonOrderPush: true,
   completeSetupStep: true,
