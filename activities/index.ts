@@ -1,4 +1,6 @@
 /** All activities of the hub: business steps that may run twice. Workflows import the type alone. */
+
+import { createAuditActivities } from './audit';
 import type { ActivityDeps } from './deps';
 import { toApplicationFailure } from './failures';
 import { createListingActivities } from './listings';
@@ -13,6 +15,7 @@ import { createSweepActivities } from './sweep';
 
 function compose(deps: ActivityDeps) {
   return {
+    ...createAuditActivities(deps),
     ...createListingActivities(deps),
     ...createMirrorLaneActivities(deps),
     ...createNotificationActivities(deps),

@@ -43,7 +43,7 @@ export interface Trace {
 function actorOf(identity: Identity): AuditActor {
   return identity.kind === 'account'
     ? { kind: 'api_key', id: identity.caller.key, name: identity.caller.keyName }
-    : { kind: 'platform', id: null, name: null };
+    : { kind: identity.kind === 'platform' ? 'platform' : 'link', id: null, name: null };
 }
 
 type Part = Readonly<Record<string, unknown>> | undefined;
@@ -121,9 +121,12 @@ export function createAuditTrail(hub: Hub, routes: readonly Route[]): AuditTrail
 
   function follow(route: Route, identity: Identity, origin: Origin): Trace | null {
     const { audit } = route;
-    if (audit === null || identity.kind === 'nobody') return null;
+    if (audit === null || (identity.kind === 'nobody' && !audit.owner)) return null;
     const snapshot = snapshots.get(route) ?? null;
     let written: Promise<void> | null = null;
+
+    const ownerBy = async (answer: Answer): Promise<string | null> =>
+      (await audit.owner?.(answer, hub)) ?? textIn((answer.body as Part)?.account as Part, 'id')[0] ?? null;
 
     const intentOf = (request: RouteRequest | null, before: unknown): AuditIntent => ({
       id: newId('audit'),
@@ -150,6 +153,11 @@ export function createAuditTrail(hub: Hub, routes: readonly Route[]): AuditTrail
       const { code } = toHubError(error);
       const { status } = FAILURES[code];
       const isRefusal = status < 500;
+      // Anybody may try a link: what is refused to nobody in particular is noise.
+      if (isRefusal && identity.kind === 'nobody') {
+        written = hub.store.audit.drop(intent.id).catch(() => {});
+        return;
+      }
       const outcome = isRefusal ? 'refused' : 'failed';
       write({ ...intent, before: isRefusal ? null : intent.before, outcome, status, code, after: null });
     }
@@ -160,7 +168,7 @@ export function createAuditTrail(hub: Hub, routes: readonly Route[]): AuditTrail
       const isRemoved = route.method === 'delete' && seen === null;
       write({
         ...intent,
-        account: intent.account ?? textIn((answer.body as Part)?.account as Part, 'id')[0] ?? null,
+        account: intent.account ?? (await ownerBy(answer).catch(() => null)),
         objects: objectsOf([...intent.objects, ...(answer.status === 201 ? madeIn(answer) : [])]),
         outcome: 'done',
         status: answer.status,

@@ -49,6 +49,11 @@ export interface RouteAudit<Request> {
    * the answer is kept.
    */
   readonly snapshot?: ((request: Request, hub: Hub) => Promise<unknown>) | null;
+  /**
+   * A public route, or a GET, is in the log only with this: whose log it is, once it is done. Who called is not known then
+   * but for what they followed (a link with a single-use state).
+   */
+  owner?(answer: Answer, hub: Hub): Promise<string | null>;
 }
 
 export interface Answer {
@@ -103,6 +108,13 @@ export interface Route {
 const nothing = z.strictObject({});
 type Nothing = typeof nothing;
 
+/** Every route that changes something is in the audit log by itself. */
+function auditOf(spec: { audit?: RouteAudit<RouteRequest> | false; method: Method; access: Access }) {
+  if (spec.audit === false) return null;
+  const isQuiet = spec.method === 'get' || spec.access === 'public';
+  return isQuiet && !spec.audit?.owner ? null : (spec.audit ?? {});
+}
+
 /** Declares a route; the handler's types come from the path and the schemas. */
 export function route<const Path extends string, Query extends z.ZodObject = Nothing, Body extends z.ZodType = Nothing>(
   spec: RouteSpec<Path, Query, Body>,
@@ -121,10 +133,7 @@ export function route<const Path extends string, Query extends z.ZodObject = Not
     paged: spec.paged ?? false,
     moves: spec.moves ?? false,
     rawBody: spec.rawBody ?? null,
-    audit:
-      spec.method === 'get' || spec.access === 'public' || spec.audit === false
-        ? null
-        : ((spec.audit ?? {}) as RouteAudit<RouteRequest>),
+    audit: auditOf(spec as { audit?: RouteAudit<RouteRequest> | false; method: Method; access: Access }),
     answers: spec.answers,
     handle: spec.handle as Route['handle'],
   };

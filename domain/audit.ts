@@ -7,8 +7,11 @@ const MOST_ITEMS = 100;
 const MOST_DEPTH = 8;
 const MOST_TEXT = 500;
 
-export const ACTOR_KINDS = ['api_key', 'platform', 'temporal_ui', 'hub'] as const;
-/** Who did it: a key of an account, the platform's administrator, somebody at the Temporal UI, or the hub by itself. */
+export const ACTOR_KINDS = ['api_key', 'platform', 'temporal_ui', 'link', 'hub'] as const;
+/**
+ * Who did it: a key of an account, the platform's administrator, somebody at the Temporal UI, whoever followed a single-use
+ * link, or the hub by itself.
+ */
 export interface AuditActor {
   readonly kind: (typeof ACTOR_KINDS)[number];
   /** The API key's id. */

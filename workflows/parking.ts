@@ -1,6 +1,15 @@
 /** Parking: a process whose tries are used up stands in the Temporal UI, says what it waits for, and takes retry and abandon. */
-import { condition, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  condition,
+  patched,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  uuid4,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { abandon, abandonRequested, retry, retryRequested } from './messages';
+import { store } from './proxies';
 
 export type Decision = 'retry' | 'abandon';
 
@@ -20,39 +29,60 @@ export interface Parking {
 export function installParking(): Parking {
   let parked = false;
   let decision: Decision | null = null;
+  /** Who decided by a signal; an update comes from the API, which records its callers. */
+  let signalled: { readonly by: unknown } | null = null;
   const decide = (made: Decision) => {
-    if (parked && decision === null) decision = made;
+    if (!parked || decision !== null) return false;
+    decision = made;
+    return true;
+  };
+  const decideBySignal = (made: Decision, by: unknown) => {
+    if (decide(made)) signalled = { by };
+  };
+  /** Into the audit log before it is carried out, so that no decision is without a trace. */
+  const record = async (actor: 'temporal_ui' | 'hub', made: Decision, by: unknown) => {
+    // Histories of before recorded nothing.
+    if (!patched('audited-decisions')) return;
+    const name = typeof by === 'string' ? by.slice(0, 100) : null;
+    await store.recordDecision({ workflowId: workflowInfo().workflowId, id: uuid4(), decision: made, actor, by: name });
   };
   const mustBeParked = (_by: string): void => {
     if (!parked || decision !== null) throw new Error('operation_not_parked');
   };
-  setHandler(retry, (_by: string) => decide('retry'), {
+  setHandler(retry, (_by: string) => void decide('retry'), {
     validator: mustBeParked,
     description: 'Try again what is parked',
   });
-  setHandler(abandon, (_by: string) => decide('abandon'), {
+  setHandler(abandon, (_by: string) => void decide('abandon'), {
     validator: mustBeParked,
     description: 'Give up what is parked',
   });
-  setHandler(retryRequested, () => decide('retry'), { description: 'Try again what is parked (from the Temporal UI)' });
-  setHandler(abandonRequested, () => decide('abandon'), {
+  setHandler(retryRequested, (by) => decideBySignal('retry', by), {
+    description: 'Try again what is parked (from the Temporal UI)',
+  });
+  setHandler(abandonRequested, (by) => decideBySignal('abandon', by), {
     description: 'Give up what is parked (from the Temporal UI)',
   });
   return {
     async wait(details, { onParked, forMs, orUntil }) {
       parked = true;
       decision = null;
+      signalled = null;
       upsertSearchAttributes({ HubStatus: ['parked'] });
       setCurrentDetails(details);
       // Decisions are taken from here on, so that whoever reads that it is parked can decide at once.
       await onParked();
       const ready = () => decision !== null || (orUntil?.() ?? false);
+      let isInTime = true;
       if (forMs === undefined) await condition(ready);
-      else await condition(ready, forMs);
+      else isInTime = await condition(ready, forMs);
       parked = false;
       upsertSearchAttributes({ HubStatus: ['running'] });
       setCurrentDetails('');
-      return decision;
+      const { made, heard } = { made: decision as Decision | null, heard: signalled as { by: unknown } | null };
+      if (made !== null && heard !== null) await record('temporal_ui', made, heard.by);
+      if (!isInTime && made === null) await record('hub', 'abandon', null);
+      return made;
     },
   };
 }

@@ -145,6 +145,12 @@ const storeRoutesProper = [
     summary: 'Where the platform sends the owner’s browser back to',
     // The platform adds parameters of its own, and new ones as it likes.
     query: z.looseObject({ state: z.string().min(1).max(200) }),
+    audit: {
+      action: 'stores.authorize',
+      snapshot: null,
+      owner: async ({ body }, hub) =>
+        (await hub.store.stores.byId((body as { store: { id: string } }).store.id)).account,
+    },
     answers: { 200: z.object({ store }) },
     async handle({ params, query }, hub) {
       if (!isPlatform(params.platform)) throw new HubError('not_found', 'There is no such platform');

@@ -219,6 +219,11 @@ export function createAuditRepository(db: Database) {
       await models.auditIntents.collection.insertOne(row as never);
     },
 
+    /** Takes an intent back that was refused and leaves no row. */
+    async drop(id: string): Promise<void> {
+      await models.auditIntents.deleteOne({ _id: id });
+    },
+
     /** Waits until what was given so far is written, or given up. */
     async flush(): Promise<void> {
       await writer;

@@ -91,6 +91,11 @@ export function createOperationRepository({ models, now }: Database) {
       return found(await models.operations.findOne({ _id: id, accounts: account }).lean(), 'operation');
     },
 
+    /** The operation that a workflow is, for the hub itself; null where it is none. */
+    async ofWorkflow(workflowId: string): Promise<OperationDoc | null> {
+      return models.operations.findById(operationIdOf(workflowId)).lean();
+    },
+
     async list(
       account: string,
       filter: { status?: OperationStatus; kind?: string },

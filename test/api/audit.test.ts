@@ -140,6 +140,13 @@ describe('the audit log', () => {
     await expectStatus(as(api, owner).post('/v1/audit-log/verify'), 403);
   });
 
+  it('records nothing of a link that was refused: anybody may try one', async () => {
+    const refused = () =>
+      expectStatus(api.request.get('/v1/stores/callback/shopee?state=nonsense&code=1&shop_id=1'), 422);
+    expect(await during(refused)).toEqual([]);
+    expect(await api.database.collection('auditIntents').countDocuments()).toBe(0);
+  });
+
   it('holds no secret and nothing of a person', async () => {
     const before = (await rows()).length;
     await addOrder(api, theirs.distributor, 1);

@@ -32,6 +32,9 @@ describe('a store that is authorised again', () => {
       return api.processes.asked.map(({ what, input }) => [what, (input as { decision?: string }).decision]);
     };
     expect(await authorise()).toEqual([['wakeLanes', undefined]]);
+    const [row] = (await as(api, owner).get('/v1/audit-log')).body.items;
+    expect(row).toMatchObject({ action: 'stores.authorize', actor: { kind: 'link' }, outcome: 'done' });
+    expect(row.after.store.id).toBe(store);
 
     await api.store.lanes.park(store, { code: 'needs_authorization', detail: 'refused' });
     expect(await authorise()).toEqual([['decide', 'retry']]);

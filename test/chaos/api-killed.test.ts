@@ -43,7 +43,7 @@ describe('the API killed at each step of a command', () => {
   }
 
   beforeAll(async () => {
-    hub = await startHub({ lanes: PATIENT, orderPush: PATIENT, sweepGraceMs: 1_000 });
+    hub = await startHub({ lanes: PATIENT, orderPush: PATIENT, sweepGraceMs: 1_000, auditUnknownAfterMs: 5_000 });
     endSweep = await sweepEverySecond(hub.client, hub.queuePrefix);
     living = await serveApi(hub);
     [people, watched] = await Promise.all([makePeople(), startApi(null)]);
@@ -140,6 +140,7 @@ describe('the API killed at each step of a command', () => {
     });
   }
 
+  const killedAt = (steps: readonly StepTold[], point: KillPoint) => steps[point.step - 1]?.name;
   const orderOf = async (pkg: string) => (await hub.store.orders.package(people.distributor.id, pkg)).order;
 
   test('POST /v1/orders/{id}/push: one push, whoever asks again', async () => {
@@ -204,6 +205,8 @@ describe('the API killed at each step of a command', () => {
       ['commitTransaction', 'after'],
       ['update idempotency', 'before'],
       ['update idempotency', 'after'],
+      ['insert auditIntents', 'after'],
+      ['update auditHeads', 'after'],
     ]);
     await Promise.all(
       points.map((point) =>
@@ -222,9 +225,19 @@ describe('the API killed at each step of a command', () => {
           );
           const levels = await hub.store.stock.levelsIn(supplier.id, 'TEE-1', [body.warehouse]);
           expect(levels).toMatchObject([{ onHand: 5 }]);
+          // Who was killed left a trace, too, and no trace is lost with the head it was counted by.
+          await eventually(async () => {
+            const filter = { account: supplier.id, object: body.warehouse };
+            const { items } = await hub.store.audit.list(filter, { limit: 10, after: null });
+            const outcomes = items.map(({ outcome }) => outcome).filter((one) => one !== 'refused');
+            expect(outcomes.every((one) => one === 'done' || one === 'unknown')).toBe(true);
+            expect(outcomes).toContain('done');
+            if (killedAt(steps, point) === 'insert auditIntents') expect(outcomes).toContain('unknown');
+          }, 30_000);
         }),
       ),
     );
+    await eventually(async () => expect(await hub.store.database.models.auditIntents.countDocuments()).toBe(0), 30_000);
     await expectAllInOrder(hub);
   }, 400_000);
 

@@ -1,6 +1,6 @@
 /** What is open and has no running workflow gets one again: after a termination by hand, a lost wake-up, a Temporal that was away. */
 import { newId } from '../../domain/ids';
-import { orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { operationIdOf, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
 import type { Store } from '../../store';
 import { taskQueueOf } from '../../workflows/ids';
 import { eventually, type Hub, startHub } from '../support/hub';
@@ -109,6 +109,31 @@ describe('the sweep', () => {
     await eventually(async () =>
       expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({ status: 'pushed', parked: false }),
     );
+  });
+
+  test('finds in the audit log what somebody decided at the Temporal UI, and the head of the day', async () => {
+    isBroken = true;
+    const pkg = await aPackage();
+    await push(hub, distributor.id, pkg);
+    await eventually(async () => expect(await statusOf(orderPushId(pkg, 1))).toEqual(['RUNNING', 'parked']));
+    await hub.client.workflow.getHandle(orderPushId(pkg, 1)).signal('abandon', 'operator on duty');
+    await eventually(async () => expect((await statusOf(orderPushId(pkg, 1)))[0]).toBe('COMPLETED'));
+    const { items } = await hub.store.audit.list({ account: distributor.id }, { limit: 10, after: null });
+    expect(items).toMatchObject([
+      {
+        actor: { kind: 'temporal_ui', id: null, name: 'operator on duty' },
+        action: 'operations.abandon',
+        route: 'SIGNAL abandon',
+        objects: [operationIdOf(orderPushId(pkg, 1)), pkg],
+        outcome: 'done',
+      },
+    ]);
+    await sweep();
+    expect(await hub.store.database.models.auditDailyHeads.countDocuments()).toBe(1);
+    expect(await hub.store.audit.verify()).toMatchObject({ ok: true, rows: 1 });
+    isBroken = false;
+    await push(hub, distributor.id, pkg);
+    expect(await pushEnd(hub, distributor.id, pkg)).toMatchObject({ status: 'pushed' });
   });
 
   test('leaves a parked push that runs alone', async () => {

@@ -224,6 +224,11 @@ const PATHS: Record<string, Path> = {
     inTurn<'pushed'>(...failures, () => 'pushed'),
     decideBy('retry', 'signal'),
   ),
+  'orderPush.parked-signal-recorded': orderPushPath(
+    inTurn<'pushed'>(...failures, () => 'pushed'),
+    decideBy('retry', 'signal'),
+  ),
+  'orderPush.parked-out-of-time-recorded': orderPushPath(inTurn<'pushed'>(fail), undefined, 50),
   'orderPush.parked-abandoned': orderPushPath(inTurn<'pushed'>(fail), decideBy('abandon', 'update')),
   'orderPush.parked-out-of-time': orderPushPath(inTurn<'pushed'>(fail), undefined, 50),
   'orderPush.parked-cancelled': orderPushPath(inTurn<'pushed'>(fail), async (handle) => {

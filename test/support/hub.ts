@@ -38,6 +38,7 @@ export interface HubOptions {
   readonly outbound?: OutboundOrders;
   readonly sweepGraceMs?: number;
   readonly intakeRefuseAfterMs?: number;
+  readonly auditUnknownAfterMs?: number;
   readonly platformTimeoutMs?: number;
   readonly withoutWorker?: boolean;
   readonly cachedWorkflows?: number;
@@ -162,6 +163,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       workflowBundle: { code: readFileSync(environment.workflowBundlePath ?? '', 'utf8') },
       sweepGraceMs: options.sweepGraceMs ?? 500,
       intakeRefuseAfterMs: options.intakeRefuseAfterMs ?? 0,
+      ...(options.auditUnknownAfterMs === undefined ? {} : { auditUnknownAfterMs: options.auditUnknownAfterMs }),
       shutdownMs: 2_000,
       limits: {
         concurrentActivities: 50,

@@ -293,7 +293,12 @@ export async function findProblems(hub: {
   readonly control: Pick<SandboxControl, 'shop'>;
 }): Promise<string[]> {
   const all = await readAll(hub.store);
-  return [...documentProblems(all), ...leftovers(all), ...(await shopProblems(all, hub.control))];
+  return [
+    ...documentProblems(all),
+    ...leftovers(all),
+    ...(await shopProblems(all, hub.control)),
+    ...(await hub.store.audit.verify()).damages.map(({ kind, row, detail }) => `audit row ${row} ${kind}: ${detail}`),
+  ];
 }
 
 /** Waits until the hub came to rest with everything as it must be; else fails with what is not. */

@@ -38,6 +38,9 @@ function fakes(pushes: (() => 'pushed' | 'refused' | 'superseded')[], options: {
     async parkOrderPush({ code, detail }) {
       calls.push(`park ${code}: ${detail}`);
     },
+    async recordDecision({ actor, decision, by }) {
+      calls.push(`record ${actor} ${decision} ${by}`);
+    },
     async resumeOrderPush() {
       calls.push('resume');
     },
@@ -130,6 +133,9 @@ describe('a push whose tries are used up', () => {
       await handle.signal('retry');
       expect(await handle.result()).toBe('pushed');
     });
+    // Written down before it is carried out; a decision that came through the API is written down there.
+    const after = calls.filter((call) => /^(record|resume)/.test(call));
+    expect(after).toEqual(['record temporal_ui retry operator', 'resume', 'record temporal_ui retry null', 'resume']);
   });
 
   test.each(['update', 'signal'] as const)('is given up by %s', async (how) => {
