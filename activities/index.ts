@@ -3,6 +3,7 @@
 import { createAuditActivities } from './audit';
 import type { ActivityDeps } from './deps';
 import { toApplicationFailure } from './failures';
+import { createImportActivities } from './imports';
 import { createListingActivities } from './listings';
 import { createMirrorLaneActivities } from './mirror-lane';
 import { createNotificationActivities } from './notifications';
@@ -16,6 +17,7 @@ import { createSweepActivities } from './sweep';
 function compose(deps: ActivityDeps) {
   return {
     ...createAuditActivities(deps),
+    ...createImportActivities(deps),
     ...createListingActivities(deps),
     ...createMirrorLaneActivities(deps),
     ...createNotificationActivities(deps),

@@ -13,6 +13,9 @@ const SIDE_BY_SIDE = 10;
 /** Tokens are renewed by the sweep this long before their end, so that a store without traffic does not lose them. Milliseconds. */
 const RENEW_AHEAD_MS = 10 * 60_000;
 
+/** A file that is on its way this long is no longer. Milliseconds. */
+const FILE_WAITS_MS = 3_600_000;
+
 export interface SweepReport {
   readonly pushes: number;
   readonly recalls: number;
@@ -23,6 +26,7 @@ export interface SweepReport {
   readonly downloads: number;
   readonly deliveries: number;
   readonly setups: number;
+  readonly imports: number;
   readonly partnerships: number;
   readonly renewed: number;
   readonly audited: number;
@@ -145,6 +149,12 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         (row) => processes.startSetup(row._id),
         (row) => processId('supplier-setup', { supplier: row._id }),
       ),
+      imports: await each(
+        'import',
+        () => store.operations.running(['import', 'import_undo'], before, AT_ONCE),
+        ({ workflowId }) => processes.resumeImport(workflowId),
+        ({ workflowId }) => workflowId,
+      ),
       partnerships: await each(
         'partnership',
         () => store.partnerships.openSince(before, AT_ONCE),
@@ -153,6 +163,12 @@ export function createSweepActivities({ store, processes, access, logger, heartb
       ),
       audited: await auditTrail(now),
     };
+    // Files whose request ended before it was accepted.
+    await each(
+      'file',
+      () => store.files.unclaimed(new Date(now - FILE_WAITS_MS), AT_ONCE),
+      ({ _id }) => store.files.dropUnclaimed(_id),
+    );
     if (Object.values(report).some((count) => count > 0)) logger.info('sweep took up', { ...report });
     return report;
   }

@@ -1,5 +1,6 @@
 /** Serves one declared route: access, body, idempotency, validation, the handler, and the answer. */
 import { isUtf8 } from 'node:buffer';
+import { pipeline } from 'node:stream';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import { HubError, type InputProblem } from '../domain/failures';
 import type { Caller } from '../store/repositories/accounts';
@@ -10,7 +11,8 @@ import { once } from './idempotency';
 import { inputProblems } from './input';
 import type { CursorSeal } from './paging';
 import { invalidInput, type Rendered } from './problems';
-import type { Answer, Route, RouteRequest } from './route';
+import { type Answer, isFileAnswer, type Route, type RouteRequest } from './route';
+import { dropUnclaimed, type ReceivedUpload, receiveUpload } from './uploads';
 
 const LONGEST_WAIT_SECONDS = 30;
 
@@ -89,7 +91,13 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
     route: Route,
     request: Request,
     identity: Identity,
-    input: { body: unknown; rawBody: Buffer; command: string; trace: Trace | null },
+    input: {
+      body: unknown;
+      rawBody: Buffer;
+      file: ReceivedUpload | null;
+      command: string;
+      trace: Trace | null;
+    },
   ): Promise<Rendered> {
     const { query, body } = validate(route, request, input.body);
     const scope = `${identity.kind === 'account' ? identity.caller.account : ''} ${route.path}`;
@@ -113,6 +121,7 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
       waitMs,
       headers: request.headers as Record<string, string | undefined>,
       rawBody: input.rawBody,
+      file: input.file,
     };
     const handle = async () => route.handle(ready, hub);
     const answer = await (input.trace === null ? handle() : input.trace.around(ready, handle));
@@ -125,9 +134,10 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
     requireAccess(route.access, identity);
     const rawBody = route.rawBody ? await readRaw(request, response, route.rawBody.limitBytes) : Buffer.alloc(0);
     const body = route.body ? await readJson(request, response) : undefined;
+    const file = route.file ? await receiveUpload(hub, route, request, identity) : null;
     const go = async (command: string) => {
       try {
-        return await perform(route, request, identity, { body, rawBody, command, trace });
+        return await perform(route, request, identity, { body, rawBody, file, command, trace });
       } catch (error) {
         // Here, because a refusal that is kept for a repeat does not come out of `once` as an error.
         await trace?.refused(error);
@@ -140,9 +150,13 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
       route: `${route.method} ${route.path}`,
       key: request.get('idempotency-key'),
       required: route.moves,
-      content: { params: request.params, query: request.query, body },
+      content: { params: request.params, query: request.query, body: file ? file.content : body },
     };
-    return once(hub, command, go);
+    try {
+      return await once(hub, command, go);
+    } finally {
+      if (file) await dropUnclaimed(hub, file);
+    }
   }
 
   return (route: Route): RequestHandler =>
@@ -177,14 +191,30 @@ function sealCursor(answer: Answer, seal: (position: string) => string): Answer 
 function render(hub: Hub, route: Route, answer: Answer): Rendered {
   const { status, body, headers = {} } = answer;
   if (hub.checkAnswers) checkAnswer(route, answer);
+  if (answer.stream) return { status, headers, text: '', stream: told(hub, route, answer.stream) };
   return body === undefined
     ? { status, headers, text: '' }
     : { status, headers: { 'Content-Type': 'application/json', ...headers }, text: JSON.stringify(body) };
 }
 
-function checkAnswer(route: Route, { status, body }: Answer): void {
-  const schema = route.answers[status];
+/** The status is out when a file's making fails, so the log is where that is told; the answer is cut off. */
+async function* told(hub: Hub, route: Route, stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* stream;
+  } catch (error) {
+    hub.logger.error('A file that was being sent was cut off', { route: route.path, error });
+    throw error;
+  }
+}
+
+function checkAnswer(route: Route, { status, body, stream }: Answer): void {
+  const documented = route.answers[status];
+  const schema = isFileAnswer(documented) ? documented.otherwise : documented;
   const place = `${route.method} ${route.path} ${status}`;
+  if (stream) {
+    if (!isFileAnswer(documented)) throw new Error(`${place}: a file where none is documented`);
+    return;
+  }
   if (schema === undefined) throw new Error(`${place}: the status is not documented`);
   if (schema === null) {
     if (body !== undefined) throw new Error(`${place}: a body where none is documented`);
@@ -209,10 +239,12 @@ function undocumented(sent: unknown, known: unknown, path = ''): string | null {
 }
 
 /** Sends what was rendered, byte for byte. */
-export function send(response: Response, { status, headers, text }: Rendered): void {
+export function send(response: Response, { status, headers, text, stream }: Rendered): void {
   response.status(status);
   // Not through express, which would add a charset that JSON does not have.
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (text === '') response.end();
+  // Whoever hangs up ends the making, too.
+  if (stream) pipeline(stream, response, () => {});
+  else if (text === '') response.end();
   else response.send(Buffer.from(text));
 }

@@ -2,7 +2,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
 import type { Access } from './authentication';
 import { problemSchema } from './problems';
-import type { Route } from './route';
+import { type FileAnswer, isFileAnswer, type Route } from './route';
 import { z } from './schemas/zod';
 
 const problem = (description: string) => ({
@@ -24,12 +24,22 @@ function accessText(access: Access): string {
   return `Needs the permission ${(typeof access === 'string' ? [access] : access).map((name) => `\`${name}\``).join(' or ')}.`;
 }
 
+/** A body of these types, whose bytes are not JSON. */
+const binary = (mediaTypes: readonly string[]) =>
+  Object.fromEntries(mediaTypes.map((type) => [type, { schema: { type: 'string' as const, format: 'binary' } }]));
+
+function contentOf(schema: z.ZodType | FileAnswer) {
+  if (!isFileAnswer(schema)) return { 'application/json': { schema } };
+  const { mediaTypes, otherwise } = schema;
+  return { ...binary(mediaTypes), ...(otherwise === null ? {} : { 'application/json': { schema: otherwise } }) };
+}
+
 function responsesOf(route: Route) {
   const responses: Record<string, object> = {};
   for (const [status, schema] of Object.entries(route.answers))
     responses[status] = {
       description: SUCCESS[Number(status)] ?? 'See the body',
-      ...(schema === null ? {} : { content: { 'application/json': { schema } } }),
+      ...(schema === null ? {} : { content: contentOf(schema) }),
       ...(status === '202'
         ? { headers: { Location: { schema: { type: 'string' }, description: 'The operation' } } }
         : {}),
@@ -79,6 +89,7 @@ export function createOpenApiDocument(routes: readonly Route[], publicUrl: strin
         ...(Object.keys(route.query.shape).length === 0 ? {} : { query: route.query }),
         ...(headers === undefined ? {} : { headers }),
         ...(route.rawBody ? { body: { content: { 'application/json': { schema: z.unknown() } } } } : {}),
+        ...(route.file ? { body: { required: true, content: binary(route.file.mediaTypes) } } : {}),
         ...(route.body === null
           ? {}
           : {

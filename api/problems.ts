@@ -11,6 +11,8 @@ export interface Rendered {
   readonly headers: Readonly<Record<string, string>>;
   /** Empty where there is no body. */
   readonly text: string;
+  /** A file that is made as it is sent; never kept. */
+  readonly stream?: AsyncIterable<Buffer>;
 }
 
 const RETRY_AFTER_SECONDS = 5;

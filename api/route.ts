@@ -33,6 +33,15 @@ export interface RouteRequest<Parameters extends string = string, Query = unknow
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** The bytes as they came; only on routes with `rawBody`. */
   readonly rawBody: Buffer;
+  /** The file that was sent, stored already; only on routes with `file`. */
+  readonly file: SentFile | null;
+}
+
+export interface SentFile {
+  /** What `store.files` knows it by. It is dropped after the request unless something claimed it. */
+  readonly id: string;
+  readonly bytes: number;
+  readonly mediaType: string;
 }
 
 /**
@@ -59,8 +68,32 @@ export interface RouteAudit<Request> {
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  /** Instead of a body: a file of any length, sent as it is made. Only where the answer is documented as `fileAnswer`. */
+  readonly stream?: AsyncIterable<Buffer>;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** What an answer that is a file is documented as. */
+export interface FileAnswer {
+  readonly mediaTypes: readonly string[];
+  /** The answer may be JSON, too, by what was asked for. */
+  readonly otherwise: z.ZodType | null;
+}
+
+export const fileAnswer = (mediaTypes: readonly string[], otherwise: z.ZodType | null = null): FileAnswer => ({
+  mediaTypes,
+  otherwise,
+});
+
+export const isFileAnswer = (answer: z.ZodType | FileAnswer | null | undefined): answer is FileAnswer =>
+  answer != null && 'mediaTypes' in answer;
+
+/** A file as an answer. */
+export const sendFile = (stream: AsyncIterable<Buffer>, file: { name: string; mediaType: string }): Answer => ({
+  status: 200,
+  stream,
+  headers: { 'Content-Type': file.mediaType, 'Content-Disposition': `attachment; filename="${file.name}"` },
+});
 
 interface RouteSpec<Path extends string, Query extends z.ZodObject, Body extends z.ZodType> {
   readonly method: Method;
@@ -79,8 +112,10 @@ interface RouteSpec<Path extends string, Query extends z.ZodObject, Body extends
   readonly rawBody?: { readonly limitBytes: number };
   /** False: it changes nothing, though its method looks like it. */
   readonly audit?: RouteAudit<RouteRequest<ParameterNames<Path>, z.output<Query>, z.output<Body>>> | false;
+  /** The body is a file of one of these types; it is stored, sealed, as it comes. */
+  readonly file?: { readonly limitBytes: number; readonly mediaTypes: readonly string[] };
   /** What success looks like, by status; null is an empty body. */
-  readonly answers: Readonly<Record<number, z.ZodType | null>>;
+  readonly answers: Readonly<Record<number, z.ZodType | FileAnswer | null>>;
   handle(
     request: RouteRequest<ParameterNames<Path>, z.output<Query>, z.output<Body>>,
     hub: Hub,
@@ -101,7 +136,8 @@ export interface Route {
   readonly rawBody: { readonly limitBytes: number } | null;
   /** Null: a call leaves no row in the audit log. */
   readonly audit: RouteAudit<RouteRequest> | null;
-  readonly answers: Readonly<Record<number, z.ZodType | null>>;
+  readonly file: { readonly limitBytes: number; readonly mediaTypes: readonly string[] } | null;
+  readonly answers: Readonly<Record<number, z.ZodType | FileAnswer | null>>;
   handle(request: RouteRequest, hub: Hub): Promise<Answer> | Answer;
 }
 
@@ -119,7 +155,7 @@ function auditOf(spec: { audit?: RouteAudit<RouteRequest> | false; method: Metho
 export function route<const Path extends string, Query extends z.ZodObject = Nothing, Body extends z.ZodType = Nothing>(
   spec: RouteSpec<Path, Query, Body>,
 ): Route {
-  const takesBody = spec.method !== 'get' && spec.method !== 'delete' && !spec.rawBody;
+  const takesBody = spec.method !== 'get' && spec.method !== 'delete' && !spec.rawBody && !spec.file;
   const query = (spec.query ?? nothing) as z.ZodObject;
   return {
     method: spec.method,
@@ -134,6 +170,7 @@ export function route<const Path extends string, Query extends z.ZodObject = Not
     moves: spec.moves ?? false,
     rawBody: spec.rawBody ?? null,
     audit: auditOf(spec as { audit?: RouteAudit<RouteRequest> | false; method: Method; access: Access }),
+    file: spec.file ?? null,
     answers: spec.answers,
     handle: spec.handle as Route['handle'],
   };

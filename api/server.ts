@@ -15,7 +15,7 @@ import { createMetrics, createMetricsApp } from './metrics';
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5_000;
 /** How long a client may take to send a whole request. */
-const REQUEST_MS = 60_000;
+const REQUEST_MS = 300_000;
 
 /** Waits, or until the process is to end. */
 async function pause(ms: number, stopAsked: Promise<void>): Promise<void> {

@@ -75,6 +75,13 @@ export const FAILURES = {
   sub_distribution_not_allowed: refusal(422, 'A claimed SKU can not be distributed on'),
   publish_in_progress: refusal(409, 'The product is being published'),
   already_claimed: refusal(409, 'The product is claimed already'),
+  file_unreadable: refusal(
+    422,
+    'The file can not be read as a table',
+    '`problem` and the detail say what to mend in the file',
+  ),
+  import_not_undoable: refusal(409, 'The import can not be undone'),
+  import_undone: refusal(409, 'The import was undone already'),
   not_claimable: refusal(409, 'The product can not be claimed now'),
 
   // Stores and listings

@@ -28,6 +28,8 @@ export const ID_PREFIXES = {
   delivery: 'dlv',
   command: 'cmd',
   job: 'job',
+  file: 'file',
+  import: 'imp',
   audit: 'aud',
   inbox: 'evt',
 } as const;

@@ -16,6 +16,8 @@ export const PROCESSES = {
   publication: ['supplier', 'sku', 'attempt'],
   'listing-download': ['store', 'job'],
   'notification-delivery': ['delivery'],
+  import: ['import'],
+  'import-undo': ['import'],
   sweep: ['hub'],
 } as const;
 export type ProcessKind = keyof typeof PROCESSES;

@@ -16,6 +16,9 @@ export interface FieldCipher {
   seal(text: string, context: string): Sealed;
   /** Throws where the key is unknown, the context another, or a bit was changed. */
   open(sealed: Sealed, context: string): string;
+  /** The same for bytes, a third shorter: what `openBytes` opens. */
+  sealBytes(bytes: Buffer, context: string): Buffer;
+  openBytes(sealed: Buffer, context: string): Buffer;
 }
 
 const IV_BYTES = 12;
@@ -25,7 +28,30 @@ export function createFieldCipher(ring: KeyRing): FieldCipher {
   const [current] = ring.keys;
   if (!current) throw new Error('A field cipher needs a key');
   const byId = new Map(ring.keys.map(({ id, key }) => [id, key]));
+  const keyOf = (version: string | undefined, id: string | undefined): Buffer => {
+    const key = id === undefined ? undefined : byId.get(id);
+    if (version !== 'v1' || !key) throw new Error('The sealed value has no key here');
+    return key;
+  };
   return {
+    sealBytes(bytes, context) {
+      const iv = randomBytes(IV_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', current.key, iv).setAAD(Buffer.from(context));
+      const sealed = Buffer.concat([cipher.update(bytes), cipher.final()]);
+      return Buffer.concat([Buffer.from(`v1.${current.id}.`), iv, cipher.getAuthTag(), sealed]);
+    },
+    openBytes(sealed, context) {
+      const headEnd = sealed.indexOf('.', sealed.indexOf('.') + 1) + 1;
+      const [version, id] = sealed.toString('latin1', 0, headEnd).split('.');
+      const tagAt = headEnd + IV_BYTES;
+      const bodyAt = tagAt + TAG_BYTES;
+      const decipher = createDecipheriv('aes-256-gcm', keyOf(version, id), sealed.subarray(headEnd, tagAt), {
+        authTagLength: TAG_BYTES,
+      })
+        .setAAD(Buffer.from(context))
+        .setAuthTag(sealed.subarray(tagAt, bodyAt));
+      return Buffer.concat([decipher.update(sealed.subarray(bodyAt)), decipher.final()]);
+    },
     seal(text, context) {
       const iv = randomBytes(IV_BYTES);
       const cipher = createCipheriv('aes-256-gcm', current.key, iv).setAAD(Buffer.from(context));

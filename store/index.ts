@@ -6,6 +6,9 @@ import { createBillingRepository } from './repositories/billing';
 import { createCatalogueRepository } from './repositories/catalogue';
 import { createDeliveryRepository } from './repositories/deliveries';
 import { createDueRepository } from './repositories/dues';
+import { createExportRepository } from './repositories/exports';
+import { createFileRepository } from './repositories/files';
+import { createImportRepository } from './repositories/imports';
 import { createIdempotencyRepository, createInboxRepository } from './repositories/inbox';
 import { createLaneRepository } from './repositories/lanes';
 import { createLevelRepository } from './repositories/levels';
@@ -30,6 +33,9 @@ export function createStore(database: Database) {
     catalogue: createCatalogueRepository(database),
     deliveries: createDeliveryRepository(database),
     dues: createDueRepository(database),
+    exports: createExportRepository(database),
+    files: createFileRepository(database),
+    imports: createImportRepository(database),
     idempotency: createIdempotencyRepository(database),
     inbox: createInboxRepository(database),
     lanes: createLaneRepository(database),

@@ -10,6 +10,7 @@ import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
 import { deliveryProcessId, JOIN_OR_START, orderPushId, orderRecallId, parseProcessId, processId } from './ids';
+import type { importFile, importUndo } from './import';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
 import type { mirrorLane } from './mirror-lane';
@@ -99,6 +100,10 @@ export interface Processes {
   startDownload(input: { account: string; store: string; job: string }): Promise<void>;
   /** Starts a download again whose workflow is gone. */
   resumeDownload(account: string, workflowId: string): Promise<void>;
+  startImport(id: string): Promise<void>;
+  startImportUndo(id: string): Promise<void>;
+  /** Starts an import or an undo again whose workflow is gone. */
+  resumeImport(workflowId: string): Promise<void>;
   /** Whether a process runs now. */
   isRunning(workflowId: string): Promise<boolean>;
   /** Retry or abandon what is parked. 409 `operation_not_parked`. */
@@ -297,7 +302,39 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     );
   }
 
+  function importStart(kind: 'import' | 'import-undo', id: string) {
+    const args: Parameters<typeof importFile> = [{ import: id, budget: pushBudget }];
+    return {
+      workflowId: processId(kind, { import: id }),
+      taskQueue,
+      ...JOIN_OR_START,
+      args,
+      searchAttributes: { HubStatus: ['running'], HubDocument: [id] },
+    };
+  }
+  const startImport = (id: string) =>
+    begin(() =>
+      client.workflow.start<typeof importFile>('import', {
+        ...importStart('import', id),
+        staticSummary: 'Works one imported file off',
+      }),
+    );
+  const startImportUndo = (id: string) =>
+    begin(() =>
+      client.workflow.start<typeof importUndo>('importUndo', {
+        ...importStart('import-undo', id),
+        staticSummary: 'Restores what one import overwrote',
+      }),
+    );
+
   return {
+    startImport,
+    startImportUndo,
+    async resumeImport(workflowId) {
+      const process = parseProcessId(workflowId);
+      const id = process?.parts.import ?? '';
+      await (process?.kind === 'import-undo' ? startImportUndo(id) : startImport(id));
+    },
     wakeLanes(lanes) {
       for (const id of lanes) {
         if (told.has(id)) told.set(id, true);

@@ -7,6 +7,12 @@ export interface FailureWords {
   readonly detail: string;
 }
 
+/** The activity's failure is one that another try can't change. */
+export function isRefusal(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  return cause instanceof ApplicationFailure && cause.nonRetryable === true;
+}
+
 export function failureWords(error: unknown): FailureWords {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof ApplicationFailure) return { code: cause.type ?? 'internal', detail: cause.message };

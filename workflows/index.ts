@@ -1,4 +1,5 @@
 /** Every process the worker runs. Nothing here may import axios, mongoose, express or winston: a test holds the bundle free of them. */
+export { importFile as import, importUndo } from './import';
 export { listingDownload } from './listing-download';
 export { mirrorLane } from './mirror-lane';
 export { notificationDelivery } from './notification-delivery';

@@ -52,6 +52,9 @@ export const refuse = defineUpdate<RecallReply, [RecallCommand]>('refuse');
 /** The recall was decided elsewhere. Carries nothing: it looks. */
 export const settled = defineSignal('settled');
 
+/** How far a job is. */
+export const progress = defineQuery<{ done: number; failed: number; total: number }>('progress');
+
 export const state = defineQuery<ProcessState>('state');
 /** What a process does right now, for operators. */
 export interface ProcessState {

@@ -4,6 +4,7 @@ import type { Activities } from '../activities';
 import {
   DOWNLOAD_MS,
   HEARTBEAT_MS,
+  IMPORT_STEP_MS,
   LANE_PASS_MS,
   LOCAL_RETRY_MS,
   LOCAL_WRITE_MS,
@@ -47,6 +48,9 @@ export const bounded = (budget: RetryBudget, startToCloseTimeout: number = STORE
     heartbeatTimeout: HEARTBEAT_MS,
     retry: retriesOf(budget),
   });
+
+/** Some batches of an import, or the reading of its file. */
+export const importing = (budget: RetryBudget) => bounded(budget, IMPORT_STEP_MS);
 
 /** One pass of a store's lane. */
 export const lanePass = (budget: RetryBudget) => bounded(budget, LANE_PASS_MS);

@@ -6,6 +6,7 @@ import { auditRoutes } from './audit';
 import { billingRoutes } from './billing';
 import { catalogueRoutes } from './catalogue';
 import { healthRoutes } from './health';
+import { importRoutes } from './imports';
 import { notificationSubscriptionRoutes } from './notification-subscriptions';
 import { operationRoutes } from './operations';
 import { orderRoutes } from './orders';
@@ -26,6 +27,8 @@ export const ROUTES: readonly Route[] = [
   ...supplierSetupRoutes,
   ...partnershipRoutes,
   ...billingRoutes,
+  // Before what takes any SKU's code in their place.
+  ...importRoutes,
   ...catalogueRoutes,
   ...productRoutes,
   ...pricingRoutes,

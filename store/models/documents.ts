@@ -1,6 +1,7 @@
 /** The shape of every stored document. `_id` says what is unique; where it is built from other ids, a repeat is a no-op. */
 import type { Permission, Plan } from '../../domain/accounts';
 import type { AuditActor, AuditOutcome } from '../../domain/audit';
+import type { FileFormat, ImportKind } from '../../domain/imports';
 import type { Currency, Rounding } from '../../domain/money';
 import type { EventChannels, NotificationChannel } from '../../domain/notifications';
 import type { Blocker, PackageStatus } from '../../domain/orders';
@@ -242,6 +243,64 @@ export interface ProductDoc {
   /** Minor units of the supplier's base currency. */
   basePrice: number | null;
   createdAt: Date;
+}
+
+/** A file that somebody sent, in sealed chunks. It goes when what it was for is done with it. */
+export interface FileDoc {
+  _id: string;
+  account: string;
+  bytes: number;
+  chunks: number;
+  /** What it belongs to; null until its request was accepted. */
+  document: string | null;
+  createdAt: Date;
+}
+
+/** `_id` = file/number */
+export interface FileChunkDoc {
+  _id: string;
+  body: Buffer;
+}
+
+export interface ImportDoc {
+  _id: string;
+  account: string;
+  kind: ImportKind;
+  format: FileFormat;
+  sheet: string | null;
+  dryRun: boolean;
+  /** Whether the key that sent it may turn distribution on. */
+  mayDistribute: boolean;
+  status: 'running' | 'done' | 'failed' | 'abandoned';
+  file: string;
+  /** The reading whose batches count, once the whole file was read; null until then. */
+  reading: string | null;
+  /** Rows below the header, and what became of them. */
+  rows: { total: number; changed: number; unchanged: number; failed: number };
+  failure: { code: string; detail: string; problem: string | null } | null;
+  undo: { status: 'running' | 'done'; command: string; restored: number; left: number } | null;
+  createdAt: Date;
+  endedAt: Date | null;
+}
+
+/** Some rows of an import, and what they did. `_id` = import/reading/number, in the order in which they are applied. */
+export interface ImportBatchDoc {
+  _id: string;
+  import: string;
+  reading: string;
+  number: number;
+  rows: number;
+  failed: number;
+  changed: number;
+  left: number;
+  applied: boolean;
+  undone: boolean;
+  /** Rows as read, and their errors (JSON). */
+  body: Sealed;
+  /** What each row overwrote, and the errors of all of them (JSON). */
+  outcome: Sealed | null;
+  /** Rows that the undo left as they are, and why (JSON). */
+  remains: Sealed | null;
 }
 
 /** One row per claim, stop, enable, disable: who, when, why. Nothing removes from it. */

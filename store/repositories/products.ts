@@ -6,7 +6,7 @@ import { type Currency, type Money, money } from '../../domain/money';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
 import { processId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
-import type { ClaimDoc, PartnershipDoc, ProductDoc, SupplierDoc } from '../models/documents';
+import type { ClaimDoc, PartnershipDoc, ProductDoc, SkuDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
 import { createOperationRepository } from './operations';
 import { createPriceRepository } from './prices';
@@ -43,6 +43,21 @@ export function createProductRepository(db: Database) {
   async function addOne(account: string, input: { sku: string; basePrice: Money | null }): Promise<ProductDoc> {
     const setup = await supplierOf(account);
     const entry = found(await models.skus.findById(skuId(account, input.sku)).lean(), `SKU ${input.sku}`);
+    return db.transact((session) => addWithin(session, setup, entry, input), `products/${account}`);
+  }
+
+  /**
+   * Adds a product in the transaction of whoever makes, or finds, its SKU. What is there already is answered as it is.
+   * @param planned products that the caller counts in besides those that are there
+   */
+  async function addWithin(
+    session: ClientSession,
+    setup: SupplierDoc,
+    entry: Pick<SkuDoc, 'sku' | 'kind' | 'mirror'>,
+    input: { sku: string; basePrice: Money | null },
+    planned = 0,
+  ): Promise<ProductDoc> {
+    const account = setup._id;
     if (entry.kind === 'combination')
       throw new HubError('combination_not_supported', `${input.sku} is a combination SKU`);
     if (entry.mirror) throw new HubError('sub_distribution_not_allowed', `${input.sku} comes from a supplier itself`);
@@ -51,33 +66,39 @@ export function createProductRepository(db: Database) {
         'currency_mismatch',
         `Base prices are in ${setup.baseCurrency ?? 'the base currency, which is not set yet'}`,
       );
+    const _id = skuId(account, input.sku);
+    const there = await models.products.findById(_id).session(session).lean();
+    if (there) return there;
+    // The set-up row is written so that two additions at the limit conflict instead of both passing the count.
+    await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
+    const count = await models.products.countDocuments({ supplier: account }).session(session);
+    if (count + planned >= DISTRIBUTION_PRODUCT_LIMIT)
+      throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
+    // The SKU is written so that this conflicts with its removal.
+    await models.skus.updateOne({ _id }, { $inc: { followers: 1 } }, { session });
+    const before = await models.productLog
+      .countDocuments({ supplier: account, sku: input.sku, what: 'added' })
+      .session(session);
     const row: ProductDoc = {
-      _id: skuId(account, input.sku),
+      _id,
       supplier: account,
       sku: input.sku,
       status: 'publishing',
-      attempt: 1,
+      // A product that an import's undo took away and that comes again is published anew.
+      attempt: before + 1,
       basePrice: input.basePrice?.amount ?? null,
       createdAt: now(),
     };
-    return db.transact(async (session) => {
-      const there = await models.products.findById(row._id).session(session).lean();
-      if (there) return there;
-      // The set-up row is touched so that two additions at the limit conflict instead of both passing the count.
-      await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
-      if ((await models.products.countDocuments({ supplier: account }).session(session)) >= DISTRIBUTION_PRODUCT_LIMIT)
-        throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
-      await models.products.create([row], { session });
-      await log(session, {
-        supplier: account,
-        sku: input.sku,
-        what: 'added',
-        who: account,
-        why: null,
-        key: `${row._id}/added`,
-      });
-      return row;
-    }, `products/${account}`);
+    await models.products.create([row], { session });
+    await log(session, {
+      supplier: account,
+      sku: input.sku,
+      what: 'added',
+      who: account,
+      why: null,
+      key: before === 0 ? `${_id}/added` : `${_id}/added/${before + 1}`,
+    });
+    return row;
   }
 
   async function log(
@@ -110,6 +131,32 @@ export function createProductRepository(db: Database) {
   }
 
   return {
+    addWithin,
+
+    /**
+     * Takes a product off the list again, in the transaction of an import's undo. False where somebody ever claimed it, or
+     * where it is not as it was when it was added: then it stays.
+     */
+    async removeWithin(session: ClientSession, account: string, sku: string, why: string): Promise<boolean> {
+      const _id = skuId(account, sku);
+      if (await models.claims.exists({ supplier: account, supplierSku: sku }).session(session)) return false;
+      // A claim follows the SKU, so it conflicts with this.
+      await models.skus.updateOne({ _id }, { $inc: { followers: 1 } }, { session });
+      const row = await models.products
+        .findOneAndDelete({ _id, basePrice: null, status: { $ne: 'publishing' } }, { session })
+        .lean();
+      if (!row) return false;
+      await log(session, {
+        supplier: account,
+        sku,
+        what: 'disabled',
+        who: account,
+        why,
+        key: `${_id}/removed/${row.attempt}`,
+      });
+      return true;
+    },
+
     /** Adds products to the distribution list: a result per row, good ones are added although others fail. */
     async add(
       account: string,

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { ROUTES } from '../../api/routes';
 import { PERMISSIONS } from '../../domain/accounts';
 import {
@@ -83,6 +84,15 @@ describe('who may do what', () => {
       as(api, supplier).post('/v1/supplier/levels', { name: 'VIP', rule: { kind: 'percentOfBase', percent: '80' } }),
       201,
     );
+    const file = await api.store.files.receive(supplier.id, Readable.from([Buffer.from('sku,name')]), 100);
+    const imported = await api.store.imports.add(supplier.id, 'cmd', {
+      kind: 'skus',
+      format: 'csv',
+      sheet: null,
+      dryRun: false,
+      mayDistribute: false,
+      file: file.id,
+    });
     places = {
       '/v1/accounts/{id}': supplier.id,
       '/v1/api-keys/{id}': apiKey.id,
@@ -99,6 +109,7 @@ describe('who may do what', () => {
       '/v1/push-rules/{id}': rule.body.id,
       '/v1/orders/{id}': order.id,
       '/v1/supply-orders/{id}': supplyOrder.id,
+      '/v1/imports/{id}': imported._id,
       '/v1/operations/{id}': pushed.body.operation.id,
     };
     const document = (await api.request.get('/openapi.json')).body as {

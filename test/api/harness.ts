@@ -78,6 +78,9 @@ function fakeProcesses(store: Store): FakeProcesses {
     },
     startDownload: (input) => reach('startDownload', input),
     resumeDownload: (input) => reach('resumeDownload', input),
+    startImport: (input) => reach('startImport', input),
+    startImportUndo: (input) => reach('startImportUndo', input),
+    resumeImport: (input) => reach('resumeImport', input),
     isRunning: async () => false,
     async decide(workflowId, decision, by) {
       await reach('decide', { workflowId, decision, by });

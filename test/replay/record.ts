@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
+import type { ImportStep } from '../../activities/imports';
 import type { RecallDirection } from '../../activities/order-recall';
 import type { LanePass } from '../../activities/store-lane';
 import type { PartnershipCommand } from '../../domain/partnership';
-
 import {
   deliveryProcessId,
   mirrorLaneId,
@@ -20,7 +20,6 @@ import {
   processId,
   storeLaneId,
 } from '../../domain/process-ids';
-
 import type { DecisionAnswer } from '../../workflows/messages';
 import * as messages from '../../workflows/messages';
 import globalSetup, { endTestRun } from '../support/global-setup';
@@ -187,6 +186,10 @@ function simplePath(
     });
 }
 
+const importStep = (isMore: boolean): ImportStep => ({
+  more: isMore,
+  progress: { done: 1, failed: 0, total: isMore ? 2 : 1 },
+});
 const more = (): LanePass => ({ end: 'more', lastBatchAt: 1 });
 const drained = (): LanePass => ({ end: 'drained', lastBatchAt: 2 });
 const failures = [fail, fail, fail, fail];
@@ -368,6 +371,73 @@ const PATHS: Record<string, Path> = {
     { supplier: 'acct_1', sku: 'A', attempt: 1 },
     { publishProduct: inTurn<void>(fail, fail, fail, () => {}) },
   ),
+  'import.applied': simplePath(
+    'import',
+    (stage) => processId('import', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    {
+      readImport: inTurn(() => importStep(true)),
+      applyImport: inTurn(
+        () => importStep(true),
+        () => importStep(false),
+      ),
+    },
+  ),
+  'import.unreadable': simplePath(
+    'import',
+    (stage) => processId('import', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    { readImport: inTurn(() => importStep(false)) },
+  ),
+  'import.refused': simplePath(
+    'import',
+    (stage) => processId('import', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    {
+      readImport: inTurn(() => importStep(true)),
+      applyImport: async () => {
+        throw ApplicationFailure.nonRetryable('gone', 'not_found');
+      },
+      stopImport: async () => {},
+    },
+  ),
+  'import.parked-retried': simplePath(
+    'import',
+    (stage) => processId('import', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    {
+      readImport: inTurn(() => importStep(true)),
+      applyImport: inTurn(fail, fail, () => importStep(false)),
+      parkImport: async () => {},
+      resumeImport: async () => {},
+    },
+    { meanwhile: decideBy('retry', 'update') },
+  ),
+  'import.parked-abandoned': simplePath(
+    'import',
+    (stage) => processId('import', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    { readImport: inTurn<never>(fail), parkImport: async () => {}, stopImport: async () => {} },
+    { meanwhile: decideBy('abandon', 'signal') },
+  ),
+  'importUndo.undone': simplePath(
+    'importUndo',
+    (stage) => processId('import-undo', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    {
+      undoImport: inTurn(
+        () => importStep(true),
+        () => importStep(false),
+      ),
+    },
+  ),
+  'importUndo.parked-abandoned': simplePath(
+    'importUndo',
+    (stage) => processId('import-undo', { import: stage.id('imp') }),
+    { import: 'imp_1', budget },
+    { undoImport: inTurn<never>(fail), parkImport: async () => {}, stopImportUndo: async () => {} },
+    { meanwhile: decideBy('abandon', 'update') },
+  ),
   'listingDownload.done': simplePath(
     'listingDownload',
     (stage) => processId('listing-download', { store: stage.id('store'), job: 'job_1' }),
@@ -393,6 +463,7 @@ const PATHS: Record<string, Path> = {
       intakes: 0,
       publications: 0,
       downloads: 0,
+      imports: 0,
       parkedLanes: 0,
       deliveries: 0,
       setups: 0,

@@ -1,0 +1,401 @@
+/** Imports and exports over HTTP, through the real workflows. Contract: catalogue.md; http-api.md. */
+import { randomUUID } from 'node:crypto';
+import writeExcel from 'write-excel-file/node';
+import { MEDIA_TYPES } from '../../connectors/files/table';
+import type { RowError } from '../../domain/imports';
+import { eventually, type Hub, startHub } from '../support/hub';
+import { makeSupplier } from '../support/scenario';
+import { serveApi } from '../support/served-api';
+
+type Format = keyof typeof MEDIA_TYPES;
+
+describe('imports and exports', () => {
+  let hub: Hub;
+  let api: Awaited<ReturnType<typeof serveApi>>;
+
+  beforeAll(async () => {
+    hub = await startHub();
+    api = await serveApi(hub);
+  });
+  afterAll(async () => {
+    await api?.close();
+    await hub?.stop();
+  });
+
+  async function newAccount() {
+    const { account, key } = await hub.store.accounts.create({ name: 'Importer', plan: 'v2', orderQuota: null });
+    await hub.store.accounts.change(account._id, { inventoryEnabled: true });
+    return { id: account._id, key };
+  }
+  type Party = { readonly id: string; readonly key: string };
+
+  async function get(party: Party, path: string) {
+    const response = await fetch(`${api.url}${path}`, { headers: { Authorization: `Bearer ${party.key}` } });
+    return response;
+  }
+  interface Answer {
+    readonly status: number;
+    /** Whatever came: what a test looks at, it compares. */
+    // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
+    readonly body: any;
+  }
+  async function json(party: Party, path: string): Promise<Answer> {
+    const response = await get(party, path);
+    return { status: response.status, body: await response.json() };
+  }
+  async function post(
+    party: Party,
+    path: string,
+    body?: Buffer | string,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const response = await fetch(`${api.url}${path}`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${party.key}`, 'Idempotency-Key': randomUUID(), Prefer: 'wait=20', ...headers },
+      ...(body === undefined ? {} : { body: body as string }),
+    });
+    return { status: response.status, body: await response.json() };
+  }
+  const send = (party: Party, path: string, body: Buffer | string, format: Format = 'csv', headers = {}) =>
+    post(party, path, body, { 'Content-Type': MEDIA_TYPES[format], ...headers });
+  const undo = (party: Party, id: string) => post(party, `/v1/imports/${id}/undo`);
+  const exported = async (party: Party, path: string, format: Format = 'csv') =>
+    Buffer.from(await (await get(party, `${path}?format=${format}`)).arrayBuffer());
+  const skusOf = (party: Party) => hub.store.database.models.skus.find({ account: party.id }).sort({ sku: 1 }).lean();
+
+  const SKUS = [
+    'sku,name,kind,components,distribution',
+    'A-SET,Set of two,combination,ONE*2;T\\*W\\;O*1,',
+    'ONE,One,single,,',
+    'T*W;O,"Two, ""quoted""",single,,off',
+    '=1+2,=SUM(A1),,,',
+    "'=x,'@y,,,",
+    '',
+  ].join('\r\n');
+
+  test.each<Format>(['csv', 'xlsx'])(
+    'what was exported as %s and imported elsewhere is exported the same',
+    async (format) => {
+      const here = await newAccount();
+      const first = await send(here, '/v1/skus/import', SKUS);
+      expect(first).toMatchObject({
+        status: 200,
+        body: {
+          operation: { kind: 'import', status: 'done', progress: { done: 5, failed: 0, total: 5 } },
+          import: { kind: 'skus', status: 'done', rows: { total: 5, changed: 5, unchanged: 0, failed: 0 }, errors: [] },
+        },
+      });
+      const file = await exported(here, '/v1/skus/export', format);
+      const elsewhere = await newAccount();
+      expect((await send(elsewhere, '/v1/skus/import', file, format)).body.import.rows).toMatchObject({
+        changed: 5,
+        failed: 0,
+      });
+      expect(await exported(elsewhere, '/v1/skus/export', format)).toEqual(file);
+      // And here it changes nothing.
+      expect((await send(here, '/v1/skus/import', file, format)).body.import.rows).toMatchObject({
+        changed: 0,
+        unchanged: 5,
+      });
+      expect((await skusOf(elsewhere)).map(({ sku, name }) => [sku, name])).toEqual(
+        (await skusOf(here)).map(({ sku, name }) => [sku, name]),
+      );
+      expect((await skusOf(here)).find(({ sku }) => sku === '=1+2')?.name).toBe('=SUM(A1)');
+    },
+  );
+
+  test('an export is safe to open in a spreadsheet', async () => {
+    const party = await newAccount();
+    for (const [index, name] of ['=1', '+1', '-1', '@a', "'=b"].entries())
+      await hub.store.catalogue.addSku(party.id, { sku: `S${index}`, name, components: [] });
+    const text = (await exported(party, '/v1/skus/export')).toString();
+    expect(text.split('\r\n').slice(1, 6)).toEqual([
+      "S0,'=1,single,,off",
+      "S1,'+1,single,,off",
+      "S2,'-1,single,,off",
+      "S3,'@a,single,,off",
+      "S4,''=b,single,,off",
+    ]);
+  });
+
+  test('rows with errors change nothing and are told by line; the others are applied', async () => {
+    const party = await newAccount();
+    await hub.store.catalogue.addSku(party.id, { sku: 'OLD', name: 'Old', components: [] });
+    const { body } = await send(
+      party,
+      '/v1/skus/import',
+      'Name;SKU;Components\nNew name;OLD;\n;NO-NAME;\nTwice;NEW;\nTwice again;NEW;\nSet;SET;NOWHERE*1\n"two\nlines";LINES;\nToo;many;cells;here\nLast;LAST;\n',
+    );
+    expect(body.import.rows).toEqual({ total: 8, changed: 3, unchanged: 0, failed: 5 });
+    expect(body.import.errors.map(({ line, column, code }: RowError) => [line, column, code])).toEqual([
+      [3, 'name', 'required'],
+      [5, 'sku', 'duplicate_row'],
+      [7, 'name', 'invalid_value'],
+      [9, null, 'wrong_cell_count'],
+      [6, 'components', 'unknown_sku'],
+    ]);
+    expect((await skusOf(party)).map(({ sku, name }) => [sku, name])).toEqual([
+      ['LAST', 'Last'],
+      ['NEW', 'Twice'],
+      ['OLD', 'New name'],
+    ]);
+    const errors = await get(party, `/v1/imports/${body.import.id}?errors=csv`);
+    expect(errors.headers.get('content-type')).toBe('text/csv');
+    const lines = (await errors.text()).trim().split('\r\n');
+    expect(lines).toHaveLength(6);
+    expect(lines[2]).toBe('5,sku,duplicate_row,line 4 is for NEW already');
+  });
+
+  test('a dry run changes nothing and says what would change', async () => {
+    const party = await newAccount();
+    await hub.store.catalogue.addSku(party.id, { sku: 'OLD', name: 'Old', components: [] });
+    const before = await skusOf(party);
+    // Nobody asks to wait: a dry run is waited for anyway.
+    const { status, body } = await send(
+      party,
+      '/v1/skus/import?dryRun=true',
+      'sku,name,components\nSET,Set,NEW*2\nOLD,New name,\nNEW,New,\n',
+    );
+    expect(status).toBe(200);
+    expect(body.import).toMatchObject({
+      dryRun: true,
+      status: 'done',
+      rows: { total: 3, changed: 3, failed: 0 },
+      changes: [
+        { line: 3, sku: 'OLD', field: 'name', before: 'Old', after: 'New name' },
+        { line: 4, sku: 'NEW', field: 'name', before: null, after: 'New' },
+        { line: 2, sku: 'SET', field: 'name', before: null, after: 'Set' },
+        { line: 2, sku: 'SET', field: 'components', before: null, after: 'NEW*2' },
+      ],
+    });
+    expect(await skusOf(party)).toEqual(before);
+    expect(await undo(party, body.import.id)).toMatchObject({ status: 409, body: { code: 'import_not_undoable' } });
+  });
+
+  test('an undo restores what was overwritten, names what was changed since, and happens once', async () => {
+    const party = await newAccount();
+    for (const sku of ['A', 'B', 'C'])
+      await hub.store.catalogue.addSku(party.id, { sku, name: `old ${sku}`, components: [] });
+    const before = await skusOf(party);
+    const warehouse = (await hub.store.catalogue.addWarehouse(party.id, { name: 'Main' }))._id;
+    const { body } = await send(
+      party,
+      '/v1/skus/import',
+      'sku,name,components\nA,new A,\nB,new B,\nC,old C,\nD,D,\nE,E,\nSET,Set,D*1\n',
+    );
+    expect(body.import.rows).toMatchObject({ changed: 5, unchanged: 1 });
+    await hub.store.catalogue.renameSku(party.id, 'B', 'by hand');
+    await hub.store.stock.adjust({
+      account: party.id,
+      warehouse,
+      sku: 'E',
+      kind: 'stockIn',
+      quantity: 1,
+      reason: '',
+      document: 'd',
+      key: `${party.id}/e`,
+    });
+    const undone = await undo(party, body.import.id);
+    expect(undone.body.import.undo).toEqual({
+      status: 'done',
+      restored: 3,
+      left: 2,
+      rowsLeft: [
+        { line: 6, sku: 'E', detail: 'the SKU is in use' },
+        { line: 3, sku: 'B', detail: 'the name was changed since' },
+      ],
+    });
+    expect((await skusOf(party)).map(({ sku, name, followers }) => [sku, name, followers])).toEqual([
+      ...before.map(({ sku, name }) => [sku, sku === 'B' ? 'by hand' : name, 0]),
+      ['E', 'E', 1],
+    ]);
+    expect((await get(party, `/v1/imports/${body.import.id}?left=csv`)).status).toBe(200);
+    expect(await undo(party, body.import.id)).toMatchObject({ status: 409, body: { code: 'import_undone' } });
+  });
+
+  test('distribution is turned on as by POST /v1/supplier/products, with a result per row, and off again by the undo', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['TEE-1'] });
+    const sent =
+      'sku,name,components,distribution\nTEE-1,TEE-1 name,,on\nNEW,New,,on\nTEE-2,Two,,\nSET,Set,TEE-2*1,on\n';
+    const { body } = await send(supplier, '/v1/skus/import', sent);
+    expect(body.import).toMatchObject({
+      rows: { changed: 2, unchanged: 1, failed: 1 },
+      errors: [{ line: 5, column: 'distribution', code: 'combination_not_supported' }],
+    });
+    expect((await skusOf(supplier)).map(({ sku }) => sku)).toEqual(['NEW', 'TEE-1', 'TEE-2']);
+    await eventually(async () =>
+      expect(await hub.store.products.product(supplier.id, 'NEW')).toMatchObject({ status: 'enabled' }),
+    );
+    const off = await send(supplier, '/v1/skus/import', 'sku,name,distribution\nNEW,Newer,off\n');
+    expect(off.body.import.errors).toMatchObject([{ line: 2, column: 'distribution', code: 'invalid_value' }]);
+    expect((await undo(supplier, body.import.id)).body.import.undo).toMatchObject({ restored: 2, left: 0 });
+    expect((await skusOf(supplier)).map(({ sku }) => sku)).toEqual(['TEE-1']);
+    await expect(hub.store.products.product(supplier.id, 'NEW')).rejects.toThrow('not_found');
+    // It can come again, and is published again.
+    await send(supplier, '/v1/skus/import', 'sku,name,distribution\nNEW,New,on\n');
+    await eventually(async () =>
+      expect(await hub.store.products.product(supplier.id, 'NEW')).toMatchObject({ status: 'enabled', attempt: 2 }),
+    );
+    const key = await hub.store.accounts.addKey(supplier.id, { name: 'k', permissions: ['inventory'] });
+    const weak = { id: supplier.id, key: key.key };
+    const refused = await send(weak, '/v1/skus/import', 'sku,name,distribution\nMORE,More,on\nPLAIN,Plain,\n');
+    expect(refused.body.import).toMatchObject({
+      rows: { changed: 1, failed: 1 },
+      errors: [{ code: 'permission_missing' }],
+    });
+  });
+
+  test('the 201st distribution product of an import is an error, and so are those behind it', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['TEE-1'] });
+    const there = Array.from({ length: 197 }, (_, index) => ({
+      _id: `${supplier.id}/OLD-${index}`,
+      supplier: supplier.id,
+      sku: `OLD-${index}`,
+      status: 'enabled' as const,
+      attempt: 1,
+      basePrice: 1,
+      createdAt: new Date(),
+    }));
+    await hub.store.database.models.products.insertMany(there);
+    const rows = Array.from({ length: 6 }, (_, index) => `N${index},Name,on`);
+    const sent = `sku,name,distribution\n${rows.join('\n')}\n`;
+    const dry = await send(supplier, '/v1/skus/import?dryRun=true', sent);
+    const real = await send(supplier, '/v1/skus/import', sent);
+    for (const { body } of [dry, real])
+      expect(body.import).toMatchObject({
+        rows: { total: 6, changed: 2, failed: 4 },
+        errors: [4, 5, 6, 7].map((line) => ({ line, code: 'distribution_product_limit' })),
+      });
+    expect(await hub.store.exports.countSkus(supplier.id)).toBe(3);
+  });
+
+  test('prices: exported, imported, undone', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['P-1', 'P-2', 'P-3'] });
+    await hub.store.levels.add(supplier.id, { name: 'VIP', rule: { kind: 'percentOfBase', percent: '80' } });
+    const before = await exported(supplier, '/v1/supplier/products/export');
+    expect(before.toString('utf8')).toBe(
+      '\uFEFFsku,basePrice,level,price\r\nP-1,10.00,,\r\nP-2,10.00,,\r\nP-3,10.00,,\r\n',
+    );
+    const { body } = await send(
+      supplier,
+      '/v1/supplier/products/import',
+      [
+        'sku\tbasePrice\tlevel\tprice',
+        'P-1\t12.5\t\t11.00',
+        'P-1\t12.50\tVIP\t9.99',
+        'P-1\t12.50\tVIP\t9.98', // the last of two for the same cell
+        'P-2\t\tVIP\t7', // leaves the base price
+        'P-2\t8\t\t', // and this the SKU price
+        'P-3\t1,5\t\t',
+        'P-3\t\tGOLD\t1',
+        'NONE\t1\t\t',
+        'P-3\t-1\t\t2.001',
+      ].join('\n'),
+    );
+    expect(body.import.rows).toEqual({ total: 9, changed: 4, unchanged: 0, failed: 5 });
+    expect(body.import.errors.map(({ line, column, code }: RowError) => [line, column, code])).toEqual([
+      [4, 'sku', 'duplicate_row'],
+      [7, 'basePrice', 'invalid_value'],
+      [8, 'level', 'unknown_level'],
+      [9, 'sku', 'unknown_product'],
+      [10, 'basePrice', 'invalid_value'],
+      [10, 'price', 'invalid_value'],
+      [10, 'sku', 'duplicate_row'],
+    ]);
+    expect(body.import.changes).toContainEqual({
+      line: 3,
+      sku: 'P-1',
+      field: 'price of VIP',
+      before: null,
+      after: '9.99',
+    });
+    const after = await exported(supplier, '/v1/supplier/products/export');
+    expect(after.toString('utf8').split('\r\n').slice(1)).toEqual([
+      'P-1,12.50,,11.00',
+      'P-1,12.50,VIP,9.99',
+      'P-2,8.00,,',
+      'P-2,8.00,VIP,7.00',
+      'P-3,10.00,,',
+      '',
+    ]);
+    // The same file as XLSX changes nothing.
+    const sheet = await exported(supplier, '/v1/supplier/products/export', 'xlsx');
+    const again = await send(supplier, '/v1/supplier/products/import', sheet, 'xlsx');
+    expect(again.body.import.rows).toEqual({ total: 5, changed: 0, unchanged: 5, failed: 0 });
+    await hub.store.products.setBasePrices(supplier.id, [{ sku: 'P-2', basePrice: { amount: 1, currency: 'MYR' } }]);
+    expect((await undo(supplier, body.import.id)).body.import.undo).toMatchObject({
+      restored: 3,
+      left: 1,
+      rowsLeft: [{ line: 6, sku: 'P-2', detail: 'the base price was changed since' }],
+    });
+    expect((await exported(supplier, '/v1/supplier/products/export')).toString()).toBe(
+      before.toString().replace('P-2,10.00', 'P-2,0.01'),
+    );
+  });
+
+  test('numbers of a spreadsheet are the prices that people typed', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['1001', 'P-2'] });
+    const cells = [
+      ['sku', 'basePrice'],
+      [1001, 19.9],
+      ['P-2', '7.25'],
+    ].map((row) =>
+      row.map((value) => ({ value, type: (typeof value === 'number' ? Number : String) as StringConstructor })),
+    );
+    const file = await writeExcel(cells as never).toBuffer();
+    const { body } = await send(supplier, '/v1/supplier/products/import', file, 'xlsx');
+    expect(body.import.rows).toMatchObject({ changed: 2, failed: 0 });
+    expect((await hub.store.products.product(supplier.id, '1001')).basePrice).toBe(1990);
+  });
+
+  test('a file that can not be read is refused at once, or ends the import, and nothing is changed', async () => {
+    const party = await newAccount();
+    const refused = async (body: Buffer | string, format: Format, problem: string) => {
+      const answer = await send(party, '/v1/skus/import', body, format);
+      expect([answer.status, answer.body.code, answer.body.problem]).toEqual([422, 'file_unreadable', problem]);
+      return answer.body.detail as string;
+    };
+    await refused('', 'csv', 'empty');
+    expect(await refused('name,price\nA,1\n', 'csv', 'wrong_columns')).toContain('missing: sku; unknown: price');
+    await refused(Buffer.from([0xff, 0xfe, 0x73, 0]), 'csv', 'not_utf8');
+    await refused(Buffer.from('PK\u0003\u0004'), 'xlsx', 'truncated');
+    // What only shows behind the first rows.
+    const late = await send(
+      party,
+      '/v1/skus/import',
+      Buffer.from(`sku,name\n${`A,${'B'.repeat(290)}\n`.repeat(4_000)}C,\xe9\n`, 'latin1'),
+    );
+    expect(late).toMatchObject({
+      status: 200,
+      body: {
+        operation: { status: 'failed', error: { code: 'file_unreadable' } },
+        import: { status: 'failed', failure: { problem: 'not_utf8' }, rows: { total: 0 } },
+      },
+    });
+    const large = await post(party, '/v1/skus/import', Buffer.alloc(0), {
+      'Content-Type': 'text/csv; charset=utf-8',
+    });
+    expect(large.body.problem).toBe('empty');
+    expect(await post(party, '/v1/skus/import', 'x', { 'Content-Type': 'text/plain' })).toMatchObject({ status: 415 });
+    expect(await skusOf(party)).toEqual([]);
+    const { models } = hub.store.database;
+    expect(await models.files.countDocuments({ account: party.id })).toBe(0);
+    expect(await models.importBatches.countDocuments({ import: late.body.import.id })).toBe(0);
+  });
+
+  test('the same key again is the same import; another account’s import is not there', async () => {
+    const party = await newAccount();
+    const headers = { 'Idempotency-Key': randomUUID() };
+    const first = await send(party, '/v1/skus/import', 'sku,name\nA,A\n', 'csv', headers);
+    const again = await send(party, '/v1/skus/import', 'sku,name\nA,A\n', 'csv', headers);
+    expect(again.body).toEqual(first.body);
+    const other = await send(party, '/v1/skus/import', 'sku,name\nA,B\n', 'csv', headers);
+    expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    const stranger = await newAccount();
+    const { id } = first.body.import;
+    expect((await json(stranger, `/v1/imports/${id}`)).status).toBe(404);
+    expect((await json(stranger, `/v1/imports/${id}?errors=csv`)).status).toBe(404);
+    expect((await undo(stranger, id)).status).toBe(404);
+    expect((await json(party, `/v1/imports/${id}`)).body.id).toBe(id);
+  });
+});
