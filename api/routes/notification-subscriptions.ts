@@ -142,6 +142,7 @@ export const notificationSubscriptionRoutes = [
     access: 'settings',
     tag: 'account',
     summary: 'Send a test notification by one channel; the operation says whether it arrived',
+    audit: { snapshot: null },
     body: z.strictObject({ channel: z.enum(NOTIFICATION_CHANNELS) }),
     answers: { 200: operationAnswer, 202: operationAnswer },
     async handle(request, hub) {
