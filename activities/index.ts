@@ -1,6 +1,7 @@
 /** All activities of the hub: business steps that may run twice. Workflows import the type alone. */
 
 import { createAuditActivities } from './audit';
+import { createClaimActivities } from './claims';
 import type { ActivityDeps } from './deps';
 import { toApplicationFailure } from './failures';
 import { createImportActivities } from './imports';
@@ -18,6 +19,7 @@ function compose(deps: ActivityDeps) {
   return {
     ...createAuditActivities(deps),
     ...createImportActivities(deps),
+    ...createClaimActivities(deps),
     ...createListingActivities(deps),
     ...createMirrorLaneActivities(deps),
     ...createNotificationActivities(deps),

@@ -2,6 +2,7 @@
 import { isHubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
 import type { DecisionAnswer, Refusal, SetupAnswer } from '../workflows/messages';
+import { beginSettling } from './claims';
 import type { ActivityDeps } from './deps';
 
 /** A refusal is a value: it is the answer to the update. What may pass by itself is thrown, and tried again. */
@@ -15,7 +16,8 @@ async function orRefusal<T>(work: () => Promise<T>): Promise<T | Refusal> {
   }
 }
 
-export function createPartnershipActivities({ store, processes }: ActivityDeps) {
+export function createPartnershipActivities(deps: ActivityDeps) {
+  const { store, processes } = deps;
   return {
     /** Makes a move of a partnership and wakes the lanes of what it changed. */
     movePartnership: (input: { partnership: string; command: PartnershipCommand }): Promise<DecisionAnswer> =>
@@ -53,6 +55,7 @@ export function createPartnershipActivities({ store, processes }: ActivityDeps) 
 
     async publishProduct(input: { supplier: string; sku: string; attempt: number }): Promise<void> {
       await store.products.publish(input.supplier, input.sku, input.attempt);
+      await beginSettling(deps, input.supplier);
     },
   };
 }

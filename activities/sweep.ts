@@ -2,7 +2,14 @@
 
 import pLimit from 'p-limit';
 import { AUDIT_UNKNOWN_AFTER_MS } from '../config/timeouts';
-import { deliveryProcessId, orderPushId, orderRecallId, type ProcessId, processId } from '../domain/process-ids';
+import {
+  claimLaneId,
+  deliveryProcessId,
+  orderPushId,
+  orderRecallId,
+  type ProcessId,
+  processId,
+} from '../domain/process-ids';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
 
@@ -21,6 +28,7 @@ export interface SweepReport {
   readonly recalls: number;
   readonly lanes: number;
   readonly parkedLanes: number;
+  readonly claims: number;
   readonly intakes: number;
   readonly publications: number;
   readonly downloads: number;
@@ -118,6 +126,11 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         () => lanesThat(true),
         (lane) => processes.ensureLane(lane),
         (lane) => lane,
+      ),
+      claims: await each(
+        'claims',
+        () => store.claims.waitingSince(before, AT_ONCE),
+        (supplier) => processes.wakeLanesNow([claimLaneId(supplier)]),
       ),
       intakes: await each(
         'order intake',

@@ -70,6 +70,8 @@ export const FAILURES = {
   stock_is_mirrored: refusal(409, 'The stock is mirrored from its source and read-only here'),
   level_limit: refusal(409, 'A supplier has at most 10 levels'),
   level_in_use: refusal(409, 'The level is in use', 'Give those named another level first'),
+  visibility_rule_limit: refusal(409, 'A supplier has at most 100 visibility rules'),
+  rule_number_taken: refusal(409, 'Another visibility rule has this number'),
   distribution_product_limit: refusal(409, 'A supplier has at most 200 distribution products'),
   combination_not_supported: refusal(422, 'Combination SKUs can not be distributed'),
   sub_distribution_not_allowed: refusal(422, 'A claimed SKU can not be distributed on'),
@@ -82,6 +84,7 @@ export const FAILURES = {
   ),
   import_not_undoable: refusal(409, 'The import can not be undone'),
   import_undone: refusal(409, 'The import was undone already'),
+  claim_in_use: refusal(409, 'Unfinished orders hold the claim'),
   not_claimable: refusal(409, 'The product can not be claimed now'),
 
   // Stores and listings

@@ -76,7 +76,7 @@ export interface PriceStep {
 export type PriceReason = 'price_missing' | 'exchange_rate_missing';
 
 export type PriceDecision = { readonly steps: readonly PriceStep[] } & (
-  | { readonly ok: true; readonly price: Money; readonly rate: string; readonly source: RateFound['source'] }
+  | { readonly ok: true; readonly price: Money; readonly rate: RateFound }
   | { readonly ok: false; readonly reason: PriceReason }
 );
 
@@ -176,7 +176,7 @@ export function decidePrice(input: PriceInput): PriceDecision {
       detail: `${rounding}${converted.numerator < 0n ? ', and never below 0' : ''}`,
     },
   );
-  return { ok: true, price, rate: rate.text, source: rate.source, steps };
+  return { ok: true, price, rate, steps };
 }
 
 /** What the two fees are in the supplier's base currency; catalogue.md, Fees. */

@@ -11,6 +11,7 @@ export const PROCESSES = {
   'supply-order': ['package'],
   'store-lane': ['store'],
   'mirror-lane': ['partnership'],
+  'claim-lane': ['supplier'],
   partnership: ['partnership'],
   'supplier-setup': ['supplier'],
   publication: ['supplier', 'sku', 'attempt'],
@@ -48,6 +49,7 @@ export function parseProcessId(id: string): { kind: ProcessKind; parts: Record<s
 
 export const storeLaneId = (store: string): ProcessId => processId('store-lane', { store });
 export const mirrorLaneId = (partnership: string): ProcessId => processId('mirror-lane', { partnership });
+export const claimLaneId = (supplier: string): ProcessId => processId('claim-lane', { supplier });
 export const orderPushId = (pkg: string, attempt: number): ProcessId =>
   processId('order-push', { package: pkg, attempt: String(attempt) });
 export const deliveryProcessId = (delivery: string): ProcessId => processId('notification-delivery', { delivery });

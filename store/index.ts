@@ -4,6 +4,7 @@ import { createAccountRepository } from './repositories/accounts';
 import { createAuditRepository } from './repositories/audit';
 import { createBillingRepository } from './repositories/billing';
 import { createCatalogueRepository } from './repositories/catalogue';
+import { createClaimRepository } from './repositories/claims';
 import { createDeliveryRepository } from './repositories/deliveries';
 import { createDueRepository } from './repositories/dues';
 import { createExportRepository } from './repositories/exports';
@@ -14,6 +15,7 @@ import { createLaneRepository } from './repositories/lanes';
 import { createLevelRepository } from './repositories/levels';
 import { createMirrorRepository } from './repositories/mirror';
 import { createNotificationRepository } from './repositories/notifications';
+import { createOfferRepository } from './repositories/offers';
 import { createOperationRepository } from './repositories/operations';
 import { createOrderRepository } from './repositories/orders';
 import { createPartnershipRepository } from './repositories/partnerships';
@@ -23,6 +25,7 @@ import { createPushRepository } from './repositories/pushes';
 import { createStockRepository } from './repositories/stock';
 import { createStoreRepository } from './repositories/stores';
 import { createSubscriptionRepository } from './repositories/subscriptions';
+import { createVisibilityRepository } from './repositories/visibility';
 
 export function createStore(database: Database) {
   return {
@@ -32,6 +35,7 @@ export function createStore(database: Database) {
     billing: createBillingRepository(database),
     catalogue: createCatalogueRepository(database),
     deliveries: createDeliveryRepository(database),
+    claims: createClaimRepository(database),
     dues: createDueRepository(database),
     exports: createExportRepository(database),
     files: createFileRepository(database),
@@ -42,6 +46,7 @@ export function createStore(database: Database) {
     levels: createLevelRepository(database),
     mirror: createMirrorRepository(database),
     notifications: createNotificationRepository(database),
+    offers: createOfferRepository(database),
     operations: createOperationRepository(database),
     orders: createOrderRepository(database),
     partnerships: createPartnershipRepository(database),
@@ -51,6 +56,7 @@ export function createStore(database: Database) {
     stock: createStockRepository(database),
     stores: createStoreRepository(database),
     subscriptions: createSubscriptionRepository(database),
+    visibility: createVisibilityRepository(database),
   };
 }
 export type Store = ReturnType<typeof createStore>;

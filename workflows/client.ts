@@ -9,6 +9,7 @@ import type { SignalDefinition } from '@temporalio/common';
 import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
+import type { claimLane } from './claim-lane';
 import { deliveryProcessId, JOIN_OR_START, orderPushId, orderRecallId, parseProcessId, processId } from './ids';
 import type { importFile, importUndo } from './import';
 import type { listingDownload } from './listing-download';
@@ -160,6 +161,15 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       return {
         type: 'storeLane',
         options: { ...common, args, searchAttributes, staticSummary: 'Sends new quantities to one store' },
+      };
+    }
+    if (process?.kind === 'claim-lane') {
+      const supplier = process.parts.supplier ?? '';
+      const args: Parameters<typeof claimLane> = [{ supplier }];
+      const searchAttributes = { HubStatus: ['running'], HubAccount: [supplier] };
+      return {
+        type: 'claimLane',
+        options: { ...common, args, searchAttributes, staticSummary: 'Settles the claims on one supplier’s products' },
       };
     }
     if (process?.kind !== 'mirror-lane') throw new Error(`${id} is no lane`);

@@ -1,4 +1,6 @@
 /** Every process the worker runs. Nothing here may import axios, mongoose, express or winston: a test holds the bundle free of them. */
+
+export { claimLane } from './claim-lane';
 export { importFile as import, importUndo } from './import';
 export { listingDownload } from './listing-download';
 export { mirrorLane } from './mirror-lane';

@@ -17,6 +17,7 @@ import { stockPushRoutes } from './stock-push';
 import { storeRoutes } from './stores';
 import { supplierSetupRoutes } from './supplier-setup';
 import { supplyOrderRoutes } from './supply-orders';
+import { visibilityRoutes } from './visibility';
 
 export const ROUTES: readonly Route[] = [
   ...healthRoutes,
@@ -32,6 +33,7 @@ export const ROUTES: readonly Route[] = [
   ...catalogueRoutes,
   ...productRoutes,
   ...pricingRoutes,
+  ...visibilityRoutes,
   ...storeRoutes,
   ...stockPushRoutes,
   ...orderRoutes,

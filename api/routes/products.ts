@@ -1,4 +1,5 @@
 /** Distribution products: the supplier's list, and what distributors see and claim of it. Contract: catalogue.md. */
+import { beginSettling } from '../../activities/claims';
 import { type FailureCode, HubError } from '../../domain/failures';
 import type { Currency } from '../../domain/money';
 import { CLAIM_CAUSES, DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
@@ -8,7 +9,7 @@ import type { RowResult, VisibleProduct } from '../../store/repositories/product
 import type { Hub } from '../hub';
 import { listOperation, operationOf, operationSchema, operationStarted, startStored } from '../operations';
 import { listed, listOf, ok, type RouteRequest, route } from '../route';
-import { moneyAnswer, moneyOf, queryFlag, skuCode, time, zeroOrMore } from '../schemas/values';
+import { lineOf, moneyAnswer, moneyOf, queryFlag, skuCode, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const product = z
@@ -67,15 +68,20 @@ async function publish(hub: Hub, row: ProductDoc): Promise<OperationDoc | null> 
   return operation;
 }
 
+/** Starts the publication of a product that waits for it, and answers with both; without one, with the product alone. */
+async function published(hub: Hub, request: Pick<RouteRequest, 'account' | 'waitMs'>, row: ProductDoc) {
+  const { baseCurrency } = await hub.store.partnerships.supplier(row.supplier);
+  if ((await publish(hub, row)) === null) return ok({ product: productOf(row, baseCurrency) });
+  const answer = await operationStarted(hub, request, [publicationId(row)]);
+  const current = await hub.store.products.product(row.supplier, row.sku);
+  return { ...answer, body: { ...(answer.body as object), product: productOf(current, baseCurrency) } };
+}
+
 async function addOne(request: Pick<RouteRequest, 'account' | 'waitMs'>, input: z.output<typeof newProduct>, hub: Hub) {
   const { store } = hub;
   const [result] = await store.products.add(request.account, [{ ...input, basePrice: input.basePrice ?? null }]);
   if (!result?.ok) throw new HubError(result?.code ?? 'internal', result?.detail ?? 'Try again');
-  const { baseCurrency } = await store.partnerships.supplier(request.account);
-  if ((await publish(hub, result.value)) === null) return ok({ product: productOf(result.value, baseCurrency) });
-  const answer = await operationStarted(hub, request, [publicationId(result.value)]);
-  const row = await store.products.product(request.account, result.value.sku);
-  return { ...answer, body: { ...(answer.body as object), product: productOf(row, baseCurrency) } };
+  return published(hub, request, result.value);
 }
 
 async function addMany(account: string, inputs: readonly z.output<typeof newProduct>[], hub: Hub) {
@@ -107,17 +113,52 @@ const logEntry = z
   .object({
     what: z.enum(['added', 'enabled', 'disabled', 'claimed', 'stopped']),
     who: z.string(),
+    distributor: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Whom it was enabled or disabled for, where not for all' }),
     why: z.string().nullable(),
     at: time,
   })
   .openapi('ProductLogEntry');
 
-const logEntryOf = (row: Pick<ProductLogDoc, 'what' | 'who' | 'why' | 'at'>) => ({
+const logEntryOf = (row: ProductLogDoc) => ({
   what: row.what,
   who: row.who,
+  distributor: row.distributor ?? null,
   why: row.why,
   at: row.at,
 });
+
+const productDetail = product
+  .extend({
+    onHand: z.int(),
+    available: z.int(),
+    warehouses: z.array(z.object({ warehouse: z.string(), onHand: z.int(), available: z.int() })),
+    claims: z
+      .object({ active: z.int(), inactive: z.int(), stopped: z.int() })
+      .openapi({ description: 'How many distributors have such a claim on it, over all time' }),
+    sales: z
+      .array(z.object({ days: z.int(), units: z.int(), dailyAverage: z.number() }))
+      .openapi({ description: 'Units on pushed packages over the last days, and how many a day' }),
+  })
+  .openapi('DistributionProductDetail');
+
+const reasonInput = z.strictObject({ reason: lineOf(500).optional() });
+
+const switched = z.object({ sku: z.string(), distributor: z.string(), enabled: z.boolean() });
+
+async function switchFor(
+  { store, processes }: Hub,
+  account: string,
+  { sku, id }: { readonly sku: string; readonly id: string },
+  enabled: boolean,
+  why: string | null,
+) {
+  const { distributor, lanes } = await store.products.switchFor(account, sku, id, { enabled, why });
+  processes.wakeLanes(lanes);
+  return ok({ sku, distributor, enabled });
+}
 
 const supplierProductRoutes = [
   route({
@@ -183,25 +224,23 @@ const supplierProductRoutes = [
     path: '/v1/supplier/products/{sku}',
     access: 'distribution',
     tag: 'distribution products',
-    summary: 'One distribution product, with units on hand in all and per warehouse',
-    answers: {
-      200: product.extend({
-        onHand: z.int(),
-        available: z.int(),
-        warehouses: z.array(z.object({ warehouse: z.string(), onHand: z.int(), available: z.int() })),
-      }),
-    },
+    summary: 'One distribution product, with units on hand in all and per warehouse, its claims and its sales',
+    answers: { 200: productDetail },
     async handle({ account, params }, { store }) {
       const row = await store.products.product(account, params.sku);
-      const [{ baseCurrency }, levels] = await Promise.all([
+      const [{ baseCurrency }, levels, claims, sales] = await Promise.all([
         store.partnerships.supplier(account),
         store.stock.levelsIn(account, params.sku),
+        store.claims.counts(account, params.sku),
+        store.products.sales(account, params.sku),
       ]);
       return ok({
         ...productOf(row, baseCurrency),
         onHand: levels.reduce((sum, level) => sum + level.onHand, 0),
         available: levels.reduce((sum, level) => sum + level.available, 0),
         warehouses: levels.map(({ warehouse, onHand, available }) => ({ warehouse, onHand, available })),
+        claims,
+        sales,
       });
     },
   }),
@@ -210,12 +249,65 @@ const supplierProductRoutes = [
     path: '/v1/supplier/products/{sku}/log',
     access: 'distribution',
     tag: 'distribution products',
-    summary: 'Every claim, stop, enable and disable: who, when, why; the newest 200',
+    summary: 'Every claim, stop, enable and disable: who, when, why; newest first',
+    paged: true,
     answers: { 200: listOf(logEntry) },
-    async handle({ account, params }, { store }) {
+    async handle({ account, params, page }, { store }) {
       await store.products.product(account, params.sku);
-      return listed({ items: await store.products.productLog(account, params.sku), nextCursor: null }, logEntryOf);
+      return listed(await store.products.productLog(account, params.sku, page), logEntryOf);
     },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/products/{sku}/disable',
+    access: 'distribution',
+    tag: 'distribution products',
+    summary: 'Disable a product: 0 goes to all distributors; orders synced before can still be pushed',
+    body: reasonInput,
+    answers: { 200: product },
+    async handle({ account, params, body }, hub) {
+      const row = await hub.store.products.disable(account, params.sku, body.reason ?? null);
+      await beginSettling(hub, account);
+      const { baseCurrency } = await hub.store.partnerships.supplier(account);
+      return ok(productOf(row, baseCurrency));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/products/{sku}/enable',
+    access: 'distribution',
+    tag: 'distribution products',
+    summary: 'Enable a disabled product: it is published again, and stock goes back to the distributors',
+    body: reasonInput,
+    answers: {
+      200: z.object({ operation: operationSchema.optional(), product }),
+      202: z.object({ operation: operationSchema, product }),
+    },
+    async handle(request, hub) {
+      await hub.processes.ping();
+      const { account, params, body } = request;
+      return published(hub, request, await hub.store.products.enable(account, params.sku, body.reason ?? null));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/products/{sku}/distributors/{id}/disable',
+    access: 'distribution',
+    tag: 'distribution products',
+    summary: 'Disable a product for one distributor',
+    body: reasonInput,
+    answers: { 200: switched },
+    handle: ({ account, params, body }, hub) => switchFor(hub, account, params, false, body.reason ?? null),
+  }),
+  route({
+    method: 'post',
+    path: '/v1/supplier/products/{sku}/distributors/{id}/enable',
+    access: 'distribution',
+    tag: 'distribution products',
+    summary: 'Enable a product for one distributor again',
+    body: reasonInput,
+    answers: { 200: switched },
+    handle: ({ account, params, body }, hub) => switchFor(hub, account, params, true, body.reason ?? null),
   }),
 ];
 
@@ -292,13 +384,27 @@ const distributorProductRoutes = [
     }),
     answers: { 201: claim },
     async handle({ account, params, body }, { store, processes }) {
-      const { claim: row, lanes } = await store.products.claim(account, params.id, {
+      const { claim: row, lanes } = await store.claims.claim(account, params.id, {
         sku: body.sku,
         as: body.as ?? null,
       });
       processes.wakeLanes(lanes);
       const { settlementCurrency } = await store.partnerships.get(account, params.id);
       return { status: 201, body: claimOf(row, settlementCurrency) };
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/distributor/suppliers/{id}/claims/{sku}',
+    access: 'distribution',
+    tag: 'claims',
+    summary: 'End a claim; not while unfinished orders hold it. It can be claimed again',
+    answers: { 200: claim },
+    async handle({ account, params }, { store, processes }) {
+      const { settlementCurrency } = await store.partnerships.get(account, params.id);
+      const { claim: row, lanes } = await store.claims.stop(account, params.id, params.sku);
+      processes.wakeLanes(lanes);
+      return ok(claimOf(row, settlementCurrency));
     },
   }),
 ];

@@ -10,6 +10,7 @@ import type { Charge, ExchangeRate, FeeSettings, LevelRule, Shipping } from '../
 import type { PushRule } from '../../domain/push-rules';
 import type { AdjustmentKind, StockLevels } from '../../domain/stock';
 import type { RecallState, ShipmentNotice, SupplyOrderStatus } from '../../domain/supply-orders';
+import type { VisibilityRule } from '../../domain/visibility';
 import type { Sealed } from '../cipher';
 
 export interface AccountDoc {
@@ -123,7 +124,27 @@ export interface SupplierDoc {
    * what the other changes, conflict.
    */
   touched: number;
+  /** Grows with each change that may give claims a cause or take one away: rules, products. */
+  claimsRevision: number;
+  /** Since when claims are to be looked at for that; null when all were. */
+  claimsDueSince: Date | null;
   createdAt: Date;
+}
+
+export interface VisibilityRuleDoc extends Omit<VisibilityRule, 'id'> {
+  _id: string;
+  supplier: string;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** `_id` = supplier/sku|distributor. The product is disabled for this distributor. */
+export interface DisabledProductDoc {
+  _id: string;
+  supplier: string;
+  sku: string;
+  distributor: string;
+  at: Date;
 }
 
 /** A level of distributors, with its pricing rule. */
@@ -162,7 +183,7 @@ export interface PartnershipDoc {
   supplier: string;
   distributor: string;
   status: PartnershipStatus;
-  /** True while pending or partnered; the unique index on the pair covers these only. */
+  /** True while pending or partnered; a pair has at most one, see OpenPairDoc. */
   open: boolean;
   application: {
     company: string;
@@ -176,6 +197,13 @@ export interface PartnershipDoc {
   level: string | null;
   /** The supplier's warehouses the distributor was given. */
   warehouses: string[];
+  /** The supplier's `claimsRevision` for which the claims were looked at last. */
+  claimsRevision: number;
+  /**
+   * How often the causes of its claims were looked at, or one was claimed; written so that these conflict and the last to
+   * commit has seen all the others.
+   */
+  claimTurns: number;
   /** Why it was rejected or terminated. */
   reason: string | null;
   /** How the supplier keeps the distributor's contact, and their notes (JSON of `SupplierNote`), sealed for this partnership. */
@@ -189,6 +217,15 @@ export interface PartnershipDoc {
   endedAt: Date | null;
   /** The account that ended it. */
   endedBy: string | null;
+}
+
+/**
+ * `_id` = supplier/distributor. Made with a partnership, gone with its end: so a pair has one at most. (A partial unique index
+ * would say the same, but the embedded engine keeps its entry when a document leaves it.)
+ */
+export interface OpenPairDoc {
+  _id: string;
+  partnership: string;
 }
 
 /** `_id` = partnership */
@@ -310,6 +347,8 @@ export interface ProductLogDoc {
   sku: string;
   what: 'added' | 'enabled' | 'disabled' | 'claimed' | 'stopped';
   who: string;
+  /** Whom it was enabled or disabled for, where not for all. */
+  distributor: string | null;
   why: string | null;
   at: Date;
 }
@@ -329,6 +368,8 @@ export interface ClaimDoc {
   /** Minor units of the settlement currency, as the distributor is shown it. */
   shownPrice: number | null;
   billedPrice: number | null;
+  /** How many order lines were synced on it; written so that an order and the claim's end conflict. */
+  orders: number;
   claimedAt: Date;
 }
 

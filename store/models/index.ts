@@ -111,23 +111,47 @@ const schemas = {
   customers: schema<D.CustomerDoc>({ _id: text, account: text, name: text, linked: flag, createdAt: time }, [
     { account: 1, _id: 1 },
   ]),
-  suppliers: schema<D.SupplierDoc>({
-    _id: text,
-    baseCurrency: optionalText,
-    bigshop: value,
-    rounding: text,
-    fees: value,
-    rates: values,
-    steps: texts,
-    live: flag,
-    pushed: flag,
-    touched: whole,
-    createdAt: time,
-  }),
+  suppliers: schema<D.SupplierDoc>(
+    {
+      _id: text,
+      baseCurrency: optionalText,
+      bigshop: value,
+      rounding: text,
+      fees: value,
+      rates: values,
+      steps: texts,
+      live: flag,
+      pushed: flag,
+      touched: whole,
+      claimsRevision: whole,
+      claimsDueSince: optionalTime,
+      createdAt: time,
+    },
+    // Whose claims are to be looked at, for the sweep.
+    [{ claimsDueSince: 1 }, { partialFilterExpression: { claimsDueSince: { $type: 'date' } } }],
+  ),
+  visibilityRules: schema<D.VisibilityRuleDoc>(
+    {
+      _id: text,
+      supplier: text,
+      number: whole,
+      enabled: flag,
+      kind: text,
+      products: value,
+      distributors: value,
+      createdAt: time,
+      updatedAt: time,
+    },
+    // The strongest first.
+    [{ supplier: 1, number: 1 }],
+  ),
+  disabledProducts: schema<D.DisabledProductDoc>(
+    { _id: text, supplier: text, sku: text, distributor: text, at: time },
+    [{ supplier: 1, distributor: 1 }],
+  ),
   priceLevels: schema<D.PriceLevelDoc>(
     { _id: text, supplier: text, name: text, rule: value, uses: whole, createdAt: time, updatedAt: time },
-    // A name means one level.
-    [{ supplier: 1, name: 1 }, { unique: true }],
+    [{ supplier: 1, _id: 1 }],
   ),
   skuPrices: schema<D.SkuPriceDoc>(
     { _id: text, supplier: text, sku: text, level: optionalText, amount: whole, updatedAt: time },
@@ -153,6 +177,8 @@ const schemas = {
       settlementCurrency: optionalText,
       level: optionalText,
       warehouses: texts,
+      claimsRevision: whole,
+      claimTurns: whole,
       reason: optionalText,
       note: optionalText,
       lastCommand: optionalText,
@@ -162,14 +188,14 @@ const schemas = {
       endedAt: optionalTime,
       endedBy: optionalText,
     },
-    // A pair has at most one that is not ended.
-    [
-      { supplier: 1, distributor: 1 },
-      { unique: true, partialFilterExpression: { open: true } },
-    ],
+    // A pair's, the open one among them; see openPairs.
+    [{ supplier: 1, distributor: 1 }],
     [{ supplier: 1, _id: -1 }],
     [{ distributor: 1, _id: -1 }],
+    // Those whose claims are to be looked at.
+    [{ supplier: 1, status: 1, claimsRevision: 1 }],
   ),
+  openPairs: schema<D.OpenPairDoc>({ _id: text, partnership: text }),
   billingAccounts: schema<D.BillingAccountDoc>({
     _id: text,
     supplier: text,
@@ -246,8 +272,17 @@ const schemas = {
     [{ import: 1, reading: 1, number: 1 }],
   ),
   productLog: schema<D.ProductLogDoc>(
-    { _id: text, supplier: text, sku: text, what: text, who: text, why: optionalText, at: time },
-    [{ supplier: 1, sku: 1, at: -1 }],
+    {
+      _id: text,
+      supplier: text,
+      sku: text,
+      what: text,
+      who: text,
+      distributor: optionalText,
+      why: optionalText,
+      at: time,
+    },
+    [{ supplier: 1, sku: 1, at: -1, _id: -1 }],
   ),
   claims: schema<D.ClaimDoc>(
     {
@@ -262,6 +297,7 @@ const schemas = {
       inactiveSince: optionalTime,
       shownPrice: optionalNumber,
       billedPrice: optionalNumber,
+      orders: whole,
       claimedAt: time,
     },
     // Whom a change of the supplier's SKU concerns.
@@ -433,6 +469,8 @@ const schemas = {
       updatedAt: time,
     },
     [{ order: 1 }],
+    // A product's sales, and the unfinished orders that hold a claim.
+    [{ supplier: 1, 'lines.supplierSku': 1, pushedAt: 1 }],
     // Open pushes, for the sweep.
     [{ status: 1, updatedAt: 1 }, { partialFilterExpression: { status: 'pushing' } }],
     [{ parked: 1, updatedAt: 1 }, { partialFilterExpression: { parked: true } }],

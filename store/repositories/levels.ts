@@ -4,7 +4,7 @@ import { HubError, type InputProblem } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import type { Money, Rounding } from '../../domain/money';
 import { LEVEL_LIMIT, type LevelRule } from '../../domain/pricing';
-import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { PriceLevelDoc, SkuPriceDoc } from '../models/documents';
 import { skuId } from './catalogue';
 
@@ -50,13 +50,10 @@ export function createLevelRepository(db: Database) {
       });
   }
 
-  async function save<T>(name: string | undefined, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (isDuplicateKey(error)) throw new HubError('name_taken', `There is a level ${name} already`, { cause: error });
-      throw error;
-    }
+  /** 409 where another level has the name. All who write levels write the set-up first, so none passes another here. */
+  async function refuseTaken(session: ClientSession, supplier: string, name: string, id: string): Promise<void> {
+    if (await models.priceLevels.exists({ supplier, name, _id: { $ne: id } }).session(session))
+      throw new HubError('name_taken', `There is a level ${name} already`);
   }
 
   /**
@@ -85,42 +82,40 @@ export function createLevelRepository(db: Database) {
     /** 409 `level_limit`, `name_taken`. The same command again makes no second one. */
     add(supplier: string, input: LevelInput, command?: string): Promise<PriceLevelDoc> {
       const _id = idFor('level', command);
-      return save(input.name, () =>
-        db.transact(async (session) => {
-          const there = await models.priceLevels.findOne({ _id, supplier }).session(session).lean();
-          if (there) return there;
-          const setup = await touch(session, supplier);
-          checkRule(input.rule, setup.baseCurrency);
-          if ((await models.priceLevels.countDocuments({ supplier }).session(session)) >= LEVEL_LIMIT)
-            throw new HubError('level_limit', `There are ${LEVEL_LIMIT} already`);
-          const row: PriceLevelDoc = { _id, supplier, ...input, uses: 0, createdAt: now(), updatedAt: now() };
-          await models.priceLevels.create([row], { session });
-          return row;
-        }, `products/${supplier}`),
-      );
+      return db.transact(async (session) => {
+        const there = await models.priceLevels.findOne({ _id, supplier }).session(session).lean();
+        if (there) return there;
+        const setup = await touch(session, supplier);
+        checkRule(input.rule, setup.baseCurrency);
+        if ((await models.priceLevels.countDocuments({ supplier }).session(session)) >= LEVEL_LIMIT)
+          throw new HubError('level_limit', `There are ${LEVEL_LIMIT} already`);
+        await refuseTaken(session, supplier, input.name, _id);
+        const row: PriceLevelDoc = { _id, supplier, ...input, uses: 0, createdAt: now(), updatedAt: now() };
+        await models.priceLevels.create([row], { session });
+        return row;
+      }, `products/${supplier}`);
     },
 
     /** Claims keep the price they show until their next order is synced. 409 `name_taken`. */
     change(supplier: string, id: string, set: Partial<LevelInput>): Promise<PriceLevelDoc> {
-      return save(set.name, () =>
-        db.transact(async (session) => {
-          const setup = await touch(session, supplier);
-          checkRule(set.rule, setup.baseCurrency);
-          return found(
-            await models.priceLevels
-              .findOneAndUpdate(
-                { _id: id, supplier },
-                { $set: { ...set, updatedAt: now() } },
-                { session, returnDocument: 'after' },
-              )
-              .lean(),
-            'level',
-          );
-        }),
-      );
+      return db.transact(async (session) => {
+        const setup = await touch(session, supplier);
+        checkRule(set.rule, setup.baseCurrency);
+        if (set.name !== undefined) await refuseTaken(session, supplier, set.name, id);
+        return found(
+          await models.priceLevels
+            .findOneAndUpdate(
+              { _id: id, supplier },
+              { $set: { ...set, updatedAt: now() } },
+              { session, returnDocument: 'after' },
+            )
+            .lean(),
+          'level',
+        );
+      });
     },
 
-    /** Removes a level and its SKU prices. 409 `level_in_use`, naming the partnerships that have it. */
+    /** Removes a level and its SKU prices. 409 `level_in_use`, naming the partnerships or rules that have it. */
     async remove(supplier: string, id: string): Promise<void> {
       await db.transact(async (session) => {
         found(await models.priceLevels.findOneAndDelete({ _id: id, supplier }, { session }).lean(), 'level');
@@ -133,6 +128,15 @@ export function createLevelRepository(db: Database) {
         if (partnerships.length > 0)
           throw new HubError('level_in_use', 'Distributors have this level', {
             members: { partnerships: partnerships.map(({ _id }) => _id) },
+          });
+        const rules = await models.visibilityRules
+          .find({ supplier, 'distributors.level': id }, { number: 1 })
+          .sort({ number: 1 })
+          .session(session)
+          .lean();
+        if (rules.length > 0)
+          throw new HubError('level_in_use', 'Visibility rules name this level', {
+            members: { rules: rules.map(({ _id }) => _id) },
           });
         await models.skuPrices.deleteMany({ supplier, level: id }, { session });
       });

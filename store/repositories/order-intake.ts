@@ -175,16 +175,17 @@ export function createOrderIntake(db: Database) {
     const prices = await pricing.prices(session, { supplier, level, settlementCurrency }, products);
     for (const line of source.lines) {
       const decision = prices.get(line.supplierSku ?? '');
-      if (!decision?.ok) {
-        line.priceReason = decision?.reason ?? 'price_missing';
-        continue;
-      }
-      line.price = decision.price.amount;
+      if (decision?.ok) line.price = decision.price.amount;
+      else line.priceReason = decision?.reason ?? 'price_missing';
       const claim = source.claims.find(({ supplierSku }) => supplierSku === line.supplierSku);
-      if (claim && (claim.shownPrice !== line.price || claim.billedPrice !== line.price))
+      // Written in any case, so that the end of a claim conflicts with an order that begins to need it.
+      if (claim)
         await models.claims.updateOne(
           { _id: claim._id },
-          { $set: { shownPrice: line.price, billedPrice: line.price } },
+          {
+            $inc: { orders: 1 },
+            ...(line.price === null ? {} : { $set: { shownPrice: line.price, billedPrice: line.price } }),
+          },
           { session },
         );
     }

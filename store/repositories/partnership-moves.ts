@@ -19,6 +19,7 @@ import {
 import { mirrorLaneId } from '../../domain/process-ids';
 import { type Database, found } from '../database';
 import type { PartnershipDoc, WarehouseDoc } from '../models/documents';
+import { createClaimRepository } from './claims';
 import { createDueRepository } from './dues';
 import { createLevelRepository } from './levels';
 import { createNotificationRepository } from './notifications';
@@ -38,6 +39,10 @@ export interface MoveResult {
 /** Where a partnership's sealed fields are bound to. */
 export const sealPlace = (partnership: string) => `partnership/${partnership}`;
 
+/** What says that a pair has an open partnership. */
+export const pairId = ({ supplier, distributor }: Pick<PartnershipDoc, 'supplier' | 'distributor'>) =>
+  `${supplier}/${distributor}`;
+
 /** The filter that only lets the side through that may make the move. */
 function partyOf(move: PartnershipMove, account: string) {
   const { by } = PARTNERSHIP_MOVES[move];
@@ -46,6 +51,7 @@ function partyOf(move: PartnershipMove, account: string) {
 
 export function createPartnershipMoves(db: Database) {
   const { models, now, cipher } = db;
+  const claims = createClaimRepository(db);
   const dues = createDueRepository(db);
   const levels = createLevelRepository(db);
   const stock = createStockRepository(db);
@@ -105,17 +111,20 @@ export function createPartnershipMoves(db: Database) {
 
   /** Marks all that the distributor sells of this supplier, ahead of what waits if it falls to 0. @returns lanes to wake */
   async function markClaims(session: ClientSession, row: PartnershipDoc, cause: string, urgent: boolean) {
-    const claims = await models.claims
+    const claimed = await models.claims
       .find({ partnership: row._id, stopped: false }, { supplierSku: 1 })
       .session(session)
       .lean();
-    const subjects = claims.map(({ supplierSku }) => ({
+    const subjects = claimed.map(({ supplierSku }) => ({
       lane: mirrorLaneId(row._id),
       account: row.distributor,
       subject: supplierSku,
       item: supplierSku,
     }));
-    return { lanes: await dues.mark(session, subjects, { cause, urgent }), skus: claims.map((one) => one.supplierSku) };
+    return {
+      lanes: await dues.mark(session, subjects, { cause, urgent }),
+      skus: claimed.map((one) => one.supplierSku),
+    };
   }
 
   async function linkCustomer(session: ClientSession, account: string, customer: Approval['customer']) {
@@ -286,7 +295,10 @@ export function createPartnershipMoves(db: Database) {
           .lean(),
         'partnership',
       );
-      return { row: after, lanes };
+      if (!after.open) await models.openPairs.deleteOne({ _id: pairId(row), partnership: id }, { session });
+      // Rules select by level. Its causes follow from what was written just now.
+      const moved = row.level === after.level ? [] : await claims.reconsider(session, id, `terms ${id}`);
+      return { row: after, lanes: [...new Set([...lanes, ...moved])] };
       // It writes what the mirrors and pushes of this supplier write: in one process they take turns.
     }, `stock/${seen.supplier}`);
   };

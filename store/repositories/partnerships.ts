@@ -17,7 +17,7 @@ import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
 import { createNotificationRepository } from './notifications';
-import { createPartnershipMoves, sealPlace } from './partnership-moves';
+import { createPartnershipMoves, pairId, sealPlace } from './partnership-moves';
 import { createPriceRepository } from './prices';
 
 const DAY_MS = 86_400_000;
@@ -192,6 +192,8 @@ export function createPartnershipRepository(db: Database) {
             live: false,
             pushed: false,
             touched: 0,
+            claimsRevision: 0,
+            claimsDueSince: null,
             createdAt: now(),
           },
         },
@@ -328,6 +330,8 @@ export function createPartnershipRepository(db: Database) {
         settlementCurrency: null,
         level: null,
         warehouses: [],
+        claimsRevision: 0,
+        claimTurns: 0,
         reason: null,
         note: null,
         lastCommand: null,
@@ -340,6 +344,7 @@ export function createPartnershipRepository(db: Database) {
       try {
         await db.transact(async (session) => {
           await requireSettled(session, pair);
+          await models.openPairs.create([{ _id: pairId(row), partnership: id }], { session });
           await models.partnerships.create([row], { session });
           await notifications.notify(session, {
             account: pair.supplier,

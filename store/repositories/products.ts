@@ -1,21 +1,42 @@
 /** Distribution products, what distributors see of them, claims and prices. Contract: catalogue.md. */
-import type { ClientSession } from 'mongoose';
 import { type FailureCode, HubError, isHubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
 import { type Currency, type Money, money } from '../../domain/money';
+import type { PackageStatus } from '../../domain/orders';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
 import { processId } from '../../domain/process-ids';
+import { DAY_MS, dailyAverage, SALES_WINDOWS_DAYS } from '../../domain/sales';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SkuDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
+import { createClaimRepository } from './claims';
+import { createOfferRepository, disabledForId, type Offer } from './offers';
 import { createOperationRepository } from './operations';
-import { createPriceRepository } from './prices';
-import { createStockRepository, stockId } from './stock';
+
+import { createProductLog } from './product-log';
 
 /** What one row of a bulk request came to. */
 export type RowResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: FailureCode; readonly detail: string };
+
+/** A package in one of these was sold: pushed, and neither cancelled nor recalled. */
+const SOLD = ['pushed', 'recalling', 'packed', 'to_pickup', 'shipped', 'completed'] as const satisfies PackageStatus[];
+
+export interface ProductSales {
+  readonly days: (typeof SALES_WINDOWS_DAYS)[number];
+  readonly units: number;
+  /** Units a day. */
+  readonly dailyAverage: number;
+}
+
+function refusePublishing({ sku, status }: ProductDoc): void {
+  if (status === 'publishing') throw new HubError('publish_in_progress', `${sku} is being published; try again then`);
+}
+
+/** Visible to the distributor, not disabled for them, and priced. */
+const isOffered = (offer: Offer | undefined): boolean =>
+  offer?.visibility.visible === true && !offer.disabledFor && offer.price.ok;
 
 export interface VisibleProduct {
   readonly sku: string;
@@ -32,9 +53,10 @@ export type ProductRepository = ReturnType<typeof createProductRepository>;
 
 export function createProductRepository(db: Database) {
   const { models, now } = db;
-  const stock = createStockRepository(db);
   const operations = createOperationRepository(db);
-  const pricing = createPriceRepository(db);
+  const claims = createClaimRepository(db);
+  const log = createProductLog(db);
+  const offering = createOfferRepository(db);
 
   async function supplierOf(account: string): Promise<SupplierDoc> {
     return found(await models.suppliers.findById(account).lean(), 'Distribution set-up; activate it first');
@@ -99,25 +121,18 @@ export function createProductRepository(db: Database) {
       key: before === 0 ? `${_id}/added` : `${_id}/added/${before + 1}`,
     });
     return row;
-  }
-
-  async function log(
-    session: ClientSession,
-    input: {
-      supplier: string;
-      sku: string;
-      what: 'added' | 'enabled' | 'disabled' | 'claimed' | 'stopped';
-      who: string;
-      why: string | null;
-      key: string;
-    },
-  ): Promise<void> {
-    const { key, ...row } = input;
-    await models.productLog.collection.updateOne(
-      { _id: key } as never,
-      { $setOnInsert: { ...row, at: now() } },
-      { upsert: true, session },
-    );
+    return db.transact(async (session) => {
+      const there = await models.products.findById(row._id).session(session).lean();
+      if (there) return there;
+      // The set-up row is touched so that two additions at the limit conflict instead of both passing the count.
+      await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
+      if ((await models.products.countDocuments({ supplier: account }).session(session)) >= DISTRIBUTION_PRODUCT_LIMIT)
+        throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
+      await models.products.create([row], { session });
+      const key = `${row._id}/added`;
+      await log.write(session, { supplier: account, sku: input.sku, what: 'added', who: account, why: null, key });
+      return row;
+    }, `products/${account}`);
   }
 
   async function partnered(
@@ -208,15 +223,12 @@ export function createProductRepository(db: Database) {
             { session, returnDocument: 'after' },
           )
           .lean();
-        if (row)
-          await log(session, {
-            supplier: account,
-            sku,
-            what: 'enabled',
-            who: account,
-            why: null,
-            key: `${_id}/enabled/${attempt}`,
-          });
+        if (row) {
+          const key = `${_id}/enabled/${attempt}`;
+          await log.write(session, { supplier: account, sku, what: 'enabled', who: account, why: null, key });
+          // Only what was published before can be claimed.
+          if (attempt > 1) await claims.raise(session, account);
+        }
         await operations.end(
           session,
           processId('publication', { supplier: account, sku, attempt: String(attempt) }),
@@ -224,6 +236,81 @@ export function createProductRepository(db: Database) {
           {},
         );
         return row ?? found(await models.products.findById(_id).session(session).lean(), 'distribution product');
+      });
+    },
+
+    /**
+     * Disables a product for everybody; again it answers with what there is. 409 `publish_in_progress`. The caller then
+     * settles the claims it moves.
+     */
+    disable(account: string, sku: string, why: string | null): Promise<ProductDoc> {
+      return db.transact(async (session) => {
+        const _id = skuId(account, sku);
+        const there = found(await models.products.findById(_id).session(session).lean(), `distribution product ${sku}`);
+        refusePublishing(there);
+        if (there.status === 'disabled') return there;
+        await claims.raise(session, account);
+        const row = await models.products
+          .findByIdAndUpdate(_id, { $set: { status: 'disabled' } }, { session, returnDocument: 'after' })
+          .lean();
+        const key = `${_id}/disabled/${there.attempt}`;
+        await log.write(session, { supplier: account, sku, what: 'disabled', who: account, why, key });
+        return found(row, 'distribution product');
+      });
+    },
+
+    /** Enables a disabled product: it is published again, by the workflow the caller starts. Again it answers with what there is. */
+    enable(account: string, sku: string, why: string | null): Promise<ProductDoc> {
+      return db.transact(async (session) => {
+        const _id = skuId(account, sku);
+        const row = await models.products
+          .findOneAndUpdate(
+            { _id, status: 'disabled' },
+            { $set: { status: 'publishing' }, $inc: { attempt: 1 } },
+            { session, returnDocument: 'after' },
+          )
+          .lean();
+        if (!row)
+          return found(await models.products.findById(_id).session(session).lean(), `distribution product ${sku}`);
+        const key = `${_id}/enabled/${row.attempt}`;
+        await log.write(session, { supplier: account, sku, what: 'enabled', who: account, why, key });
+        return row;
+      });
+    },
+
+    /**
+     * Disables or enables a product for one distributor, named by partnership or account; it holds for their next
+     * partnership too. 409 `publish_in_progress`. @returns the distributor, and the lanes to wake
+     */
+    async switchFor(
+      account: string,
+      sku: string,
+      distributor: string,
+      to: { enabled: boolean; why: string | null },
+    ): Promise<{ distributor: string; lanes: string[] }> {
+      const partnership = await offering.partnershipOf(account, distributor);
+      return db.transact(async (session) => {
+        const _id = disabledForId(account, sku, partnership.distributor);
+        const row = found(
+          await models.products.findById(skuId(account, sku)).session(session).lean(),
+          `distribution product ${sku}`,
+        );
+        if (!to.enabled) refusePublishing(row);
+        const answer = { distributor: partnership.distributor, lanes: [] as string[] };
+        const isDisabled = (await models.disabledProducts.findById(_id).session(session).lean()) !== null;
+        if (isDisabled !== to.enabled) return answer;
+        if (to.enabled) await models.disabledProducts.deleteOne({ _id }, { session });
+        else
+          await models.disabledProducts.create(
+            [{ _id, supplier: account, sku, distributor: partnership.distributor, at: now() }],
+            { session },
+          );
+        const what = to.enabled ? 'enabled' : 'disabled';
+        await log.write(session, {
+          ...{ supplier: account, sku, what, who: account, why: to.why, distributor: partnership.distributor },
+          key: `${_id}/${what}/${newId('command')}`,
+        });
+        return { ...answer, lanes: await claims.reconsider(session, partnership._id, `product ${what}`) };
       });
     },
 
@@ -248,8 +335,42 @@ export function createProductRepository(db: Database) {
       return toPage(rows, page.limit, ({ sku }) => sku);
     },
 
-    async productLog(account: string, sku: string) {
-      return models.productLog.find({ supplier: account, sku }).sort({ at: -1 }).limit(200).lean();
+    /** Newest first. */
+    productLog: (account: string, sku: string, page: PageRequest) => log.list(account, sku, page),
+
+    /** Units on pushed packages that are neither cancelled nor recalled, by push time, over each window. */
+    async sales(account: string, sku: string): Promise<ProductSales[]> {
+      const at = now().getTime();
+      const sold = { supplier: account, 'lines.supplierSku': sku, status: { $in: [...SOLD] } };
+      const since = (days: number) => new Date(at - days * DAY_MS);
+      const longest = Math.max(...SALES_WINDOWS_DAYS);
+      const [first, sums] = await Promise.all([
+        models.packages
+          .findOne({ ...sold, pushedAt: { $ne: null } }, { pushedAt: 1 })
+          .sort({ pushedAt: 1 })
+          .lean(),
+        models.packages.aggregate<Record<string, number>>([
+          { $match: { ...sold, pushedAt: { $gte: since(longest) } } },
+          { $unwind: '$lines' },
+          { $match: { 'lines.supplierSku': sku } },
+          {
+            $group: {
+              _id: null,
+              ...Object.fromEntries(
+                SALES_WINDOWS_DAYS.map((days) => [
+                  `days${days}`,
+                  { $sum: { $cond: [{ $gte: ['$pushedAt', since(days)] }, '$lines.quantity', 0] } },
+                ]),
+              ),
+            },
+          },
+        ]),
+      ]);
+      const sinceFirst = first?.pushedAt ? at - first.pushedAt.getTime() : null;
+      return SALES_WINDOWS_DAYS.map((days) => {
+        const units = sums[0]?.[`days${days}`] ?? 0;
+        return { days, units, dailyAverage: dailyAverage(units, days, sinceFirst) };
+      });
     },
 
     /** What a partnered distributor sees: enabled and priced, with price and stock of the warehouses they were given. */
@@ -261,17 +382,18 @@ export function createProductRepository(db: Database) {
     ): Promise<Page<VisibleProduct>> {
       const row = await partnered(distributor, partnership);
       const setup = await supplierOf(row.supplier);
-      const claims = await models.claims.find({ partnership, stopped: false }).lean();
+      const claimRows = await models.claims.find({ partnership, stopped: false }).lean();
       // All of them, since what is shown depends on more than a query can say; there are at most 200.
       const all: ProductDoc[] = await models.products.find({ supplier: row.supplier }).sort({ sku: 1 }).lean();
-      const terms = { supplier: setup, level: row.level, settlementCurrency: row.settlementCurrency };
-      const prices = await pricing.prices(null, terms, all);
-      const claimed = new Set(claims.map(({ supplierSku }) => supplierSku));
-      // A claimed product stays in the list whatever became of it; an unclaimed one must be enabled and priced.
+      const offers = new Map(
+        (await offering.offers(null, row, setup, all)).map((offer) => [offer.product.sku, offer] as const),
+      );
+      const claimed = new Set(claimRows.map(({ supplierSku }) => supplierSku));
+      // A claimed product stays in the list whatever became of it; an unclaimed one must be enabled, visible and priced.
       const isShown = ({ sku, status }: ProductDoc) =>
         claimed.has(sku)
           ? filter.claimed !== false
-          : filter.claimed !== true && status === 'enabled' && prices.get(sku)?.ok === true;
+          : filter.claimed !== true && status === 'enabled' && isOffered(offers.get(sku));
       const products = all
         .filter((product) => (page.after === null || product.sku > page.after) && isShown(product))
         .slice(0, page.limit + 1);
@@ -281,8 +403,8 @@ export function createProductRepository(db: Database) {
         models.stock.find({ account: row.supplier, sku: { $in: skus }, warehouse: { $in: row.warehouses } }).lean(),
       ]);
       const rows = products.map((product): VisibleProduct => {
-        const claim = claims.find(({ supplierSku }) => supplierSku === product.sku) ?? null;
-        const current = prices.get(product.sku);
+        const claim = claimRows.find(({ supplierSku }) => supplierSku === product.sku) ?? null;
+        const current = offers.get(product.sku)?.price;
         const shown = claim ? claim.shownPrice : current?.ok ? current.price.amount : null;
         return {
           sku: product.sku,
@@ -294,122 +416,6 @@ export function createProductRepository(db: Database) {
         };
       });
       return toPage(rows, page.limit, ({ sku }) => sku);
-    },
-
-    /**
-     * Claims a product: makes the distributor's merchant SKU, the mapping, and stock in each of their supplier warehouses.
-     * Again it answers with the claim there is. 409 `sku_taken`, `not_claimable`.
-     * @returns the claim and the lanes to wake
-     */
-    async claim(
-      distributor: string,
-      partnership: string,
-      input: { sku: string; as: string | null },
-    ): Promise<{ claim: ClaimDoc; lanes: string[] }> {
-      const row = await partnered(distributor, partnership);
-      const setup = await supplierOf(row.supplier);
-      const code = input.as ?? input.sku;
-      const claimId = `${partnership}/${input.sku}`;
-      try {
-        return await db.transact(async (session) => {
-          const there = await models.claims.findById(claimId).session(session).lean();
-          if (there && !there.stopped) {
-            if (there.sku !== code && input.as !== null)
-              throw new HubError('already_claimed', `It is claimed as ${there.sku}`, { members: { sku: there.sku } });
-            return { claim: there, lanes: [] };
-          }
-          const product = found(
-            await models.products.findById(skuId(row.supplier, input.sku)).session(session).lean(),
-            `distribution product ${input.sku}`,
-          );
-          if (product.status !== 'enabled') throw new HubError('not_claimable', `The product is ${product.status}`);
-          const terms = { supplier: setup, level: row.level, settlementCurrency: row.settlementCurrency };
-          const price = (await pricing.prices(session, terms, [product])).get(product.sku);
-          if (!price?.ok)
-            throw new HubError('not_claimable', `There is no price: ${price?.reason}`, {
-              members: { reason: price?.reason },
-            });
-          const supplierEntry = found(
-            await models.skus.findById(skuId(row.supplier, input.sku)).session(session).lean(),
-            'SKU',
-          );
-          const source = { partnership, supplier: row.supplier, supplierSku: input.sku };
-          await models.skus.create(
-            [
-              {
-                _id: skuId(distributor, code),
-                account: distributor,
-                sku: code,
-                name: supplierEntry.name,
-                kind: 'single',
-                components: [],
-                mirror: source,
-                followers: 0,
-                command: null,
-                createdAt: now(),
-              },
-            ],
-            { session },
-          );
-          const claim: ClaimDoc = {
-            _id: claimId,
-            partnership,
-            supplier: row.supplier,
-            distributor,
-            supplierSku: input.sku,
-            sku: code,
-            stopped: false,
-            causes: [],
-            inactiveSince: null,
-            shownPrice: price.price.amount,
-            billedPrice: null,
-            claimedAt: now(),
-          };
-          await models.claims.replaceOne({ _id: claimId }, claim, { upsert: true, session });
-          const places = await models.warehouses
-            .find({ account: distributor, 'source.partnership': partnership })
-            .session(session)
-            .lean();
-          await models.stock.insertMany(
-            places.map(({ _id }) => ({
-              _id: stockId(_id, code),
-              account: distributor,
-              warehouse: _id,
-              sku: code,
-              onHand: 0,
-              allocated: 0,
-              reserved: 0,
-              inTransit: 0,
-              available: 0,
-              mirrored: true,
-              followers: 0,
-            })),
-            { session },
-          );
-          await log(session, {
-            supplier: row.supplier,
-            sku: input.sku,
-            what: 'claimed',
-            who: distributor,
-            why: null,
-            key: `${claimId}/claimed/${newId('command')}`,
-          });
-          await stock.follow(session, row.supplier, [input.sku]);
-          // Its own mirror fills the new stock rows; the supplier's other listeners need not hear.
-          const subjects = await stock.subjectsOf(session, row.supplier, [input.sku]);
-          const own = subjects.filter(({ account, subject }) => account === distributor && subject === input.sku);
-          return { claim, lanes: await stock.markSubjects(session, own, `claim ${claimId}`) };
-        });
-      } catch (error) {
-        if (!isDuplicateKey(error)) throw error;
-        const there = await models.claims.findById(claimId).lean();
-        if (there && !there.stopped && there.sku === code) return { claim: there, lanes: [] };
-        throw new HubError('sku_taken', `You have a SKU ${code} already; choose another with "as"`, { cause: error });
-      }
-    },
-
-    async claims(distributor: string, partnership: string): Promise<ClaimDoc[]> {
-      return models.claims.find({ distributor, partnership }).lean();
     },
   };
 }

@@ -46,6 +46,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'patch /v1/push-rules/{id}': { name: 'mine now' },
   'post /v1/supply-orders/{id}/ship': { trackingNumber: 'T1' },
   'patch /v1/supplier/levels/{id}': { name: 'mine now' },
+  'patch /v1/supplier/visibility-rules/{id}': { number: 9 },
   'patch /v1/accounts/{id}': { plan: 'v3' },
 };
 
@@ -93,6 +94,15 @@ describe('who may do what', () => {
       mayDistribute: false,
       file: file.id,
     });
+    const rules = await expectStatus(
+      as(api, supplier).post('/v1/supplier/visibility-rules', {
+        number: 1,
+        kind: 'scope',
+        products: { kind: 'all' },
+        distributors: { kind: 'all' },
+      }),
+      201,
+    );
     places = {
       '/v1/accounts/{id}': supplier.id,
       '/v1/api-keys/{id}': apiKey.id,
@@ -104,6 +114,7 @@ describe('who may do what', () => {
       '/v1/skus/{sku}': 'SKU-1',
       '/v1/supplier/products/{sku}': 'SKU-1',
       '/v1/supplier/levels/{id}': level.body.id,
+      '/v1/supplier/visibility-rules/{id}': rules.body.id,
       '/v1/supplier/setup/{step}': 'bigshop',
       '/v1/stores/{id}': store,
       '/v1/push-rules/{id}': rule.body.id,
@@ -177,7 +188,8 @@ describe('who may do what', () => {
   it('shows a stranger nothing in any list', async () => {
     for (const { method, path, isPublic } of documented) {
       if (method !== 'get' || isPublic || path.includes('{') || path.startsWith('/v1/accounts/')) continue;
-      const query = path.endsWith('/history') ? '?sku=SKU-1' : '';
+      const isExplained = path === '/v1/supplier/visibility' || path === '/v1/supplier/price-quote';
+      const query = isExplained ? `?sku=SKU-1&distributor=${theirs.id}` : path.endsWith('/history') ? '?sku=SKU-1' : '';
       const { status, body } = await as(api, stranger).get(`${path}${query}`);
       if (status === 404) continue;
       expect([path, status]).toEqual([path, 200]);

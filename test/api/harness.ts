@@ -296,13 +296,14 @@ export async function partnered(api: Api): Promise<Partnership> {
   return partnership;
 }
 
-/** A new distributor partnered with the supplier, with nothing claimed. */
+/** A distributor (a new one unless told) partnered with the supplier, with nothing claimed. */
 export async function partner(
   api: Api,
   supplier: Party & { warehouse: string },
   terms: { level?: string; settlementCurrency?: string } = {},
+  again?: Party,
 ): Promise<Partnership> {
-  const distributor = await addAccount(api, 'Distributor', 'basic');
+  const distributor = again ?? (await addAccount(api, 'Distributor', 'basic'));
   const id = await apply(api, supplier, distributor);
   const settlementCurrency = terms.settlementCurrency ?? 'MYR';
   const approval = {

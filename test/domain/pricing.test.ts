@@ -100,8 +100,7 @@ describe('the price of a unit', () => {
     expect(priceOf({ settlementCurrency: 'SGD', rate: fixed('0.30449') })).toMatchObject({
       ok: true,
       price: money(304, 'SGD'),
-      rate: '0.30449',
-      source: 'fixed',
+      rate: { text: '0.30449', source: 'fixed' },
     });
     expect(priceOf({ settlementCurrency: 'IDR', rate: fixed('3521.75'), rounding: 'up' })).toMatchObject({
       price: money(35_218, 'IDR'),

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import {
+  claimLaneId,
   mirrorLaneId,
   operationIdOf,
   orderPushId,
@@ -48,6 +49,7 @@ test.each([
   [supplyOrderProcessId('pkg_1'), 'supply-order/pkg_1'],
   [storeLaneId('store_1'), 'store-lane/store_1'],
   [mirrorLaneId('pship_1'), 'mirror-lane/pship_1'],
+  [claimLaneId('acct_1'), 'claim-lane/acct_1'],
   [processId('order-intake', { store: 's', platformOrder: 'A/../B' }), 'order-intake/s/A%2F..%2FB'],
 ])('%s reads as the contract says', (id, expected) => {
   expect(id).toBe(expected);

@@ -13,6 +13,7 @@ import type { RecallDirection } from '../../activities/order-recall';
 import type { LanePass } from '../../activities/store-lane';
 import type { PartnershipCommand } from '../../domain/partnership';
 import {
+  claimLaneId,
   deliveryProcessId,
   mirrorLaneId,
   orderPushId,
@@ -298,6 +299,21 @@ const PATHS: Record<string, Path> = {
     },
     { signal: true },
   ),
+  'claimLane.drained': simplePath(
+    'claimLane',
+    (stage) => claimLaneId(stage.id('acct')),
+    { supplier: 'acct_1' },
+    {
+      settleClaims: inTurn<{ more: boolean }>(
+        () => ({ more: true }),
+        fail,
+        fail,
+        fail,
+        () => ({ more: false }),
+      ),
+    },
+    { signal: true },
+  ),
   'orderIntake.two-fetches': simplePath(
     'orderIntake',
     (stage) => processId('order-intake', { store: 'store_1', platformOrder: stage.id('A') }),
@@ -460,6 +476,7 @@ const PATHS: Record<string, Path> = {
       pushes: 0,
       recalls: 0,
       lanes: 0,
+      claims: 0,
       intakes: 0,
       publications: 0,
       downloads: 0,

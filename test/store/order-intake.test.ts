@@ -155,7 +155,7 @@ describe('taking an order in', () => {
         creditPeriodDays: null,
       },
     });
-    await hub.store.products.claim(distributor.id, application._id, { sku: 'MUG', as: null });
+    await hub.store.claims.claim(distributor.id, application._id, { sku: 'MUG', as: null });
     const own = (await hub.store.catalogue.addWarehouse(distributor.id, { name: 'Own' }))._id;
     await hub.store.catalogue.addSku(distributor.id, { sku: 'OWN', name: 'Own', components: [] });
     await hub.store.stock.adjust({

@@ -129,7 +129,7 @@ export async function makeDistributor(
   const places = await store.catalogue.warehouses(id, everything);
   const warehouse = places.items.find(({ kind }) => kind === 'supplier')?._id ?? '';
   for (const sku of options.claim ?? supplier.skus) {
-    const { lanes } = await store.products.claim(id, application._id, { sku, as: null });
+    const { lanes } = await store.claims.claim(id, application._id, { sku, as: null });
     processes.wakeLanes(lanes);
   }
   return { id, key, partnership: application._id, warehouse };

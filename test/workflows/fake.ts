@@ -43,6 +43,7 @@ const NAMES: { readonly [Name in keyof Activities]: true } = {
   parkLane: true,
   parkOrderPush: true,
   publishProduct: true,
+  settleClaims: true,
   pushOrder: true,
   recordDecision: true,
   resumeDelivery: true,
