@@ -1,4 +1,5 @@
 /** Distribution products, what distributors see of them, claims and prices. Contract: catalogue.md. */
+import type { ClientSession } from 'mongoose';
 import { type FailureCode, HubError, isHubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
 import { type Currency, type Money, money } from '../../domain/money';
@@ -98,41 +99,24 @@ export function createProductRepository(db: Database) {
       throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
     // The SKU is written so that this conflicts with its removal.
     await models.skus.updateOne({ _id }, { $inc: { followers: 1 } }, { session });
-    const before = await models.productLog
-      .countDocuments({ supplier: account, sku: input.sku, what: 'added' })
+    // A product that an import's undo took away and that comes again is published anew.
+    const published = await models.productLog
+      .countDocuments({ supplier: account, sku: input.sku, what: 'enabled', distributor: null })
       .session(session);
+    const attempt = published + 1;
     const row: ProductDoc = {
       _id,
       supplier: account,
       sku: input.sku,
       status: 'publishing',
-      // A product that an import's undo took away and that comes again is published anew.
-      attempt: before + 1,
+      attempt,
       basePrice: input.basePrice?.amount ?? null,
       createdAt: now(),
     };
     await models.products.create([row], { session });
-    await log(session, {
-      supplier: account,
-      sku: input.sku,
-      what: 'added',
-      who: account,
-      why: null,
-      key: before === 0 ? `${_id}/added` : `${_id}/added/${before + 1}`,
-    });
+    const key = attempt === 1 ? `${_id}/added` : `${_id}/added/${attempt}`;
+    await log.write(session, { supplier: account, sku: input.sku, what: 'added', who: account, why: null, key });
     return row;
-    return db.transact(async (session) => {
-      const there = await models.products.findById(row._id).session(session).lean();
-      if (there) return there;
-      // The set-up row is touched so that two additions at the limit conflict instead of both passing the count.
-      await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
-      if ((await models.products.countDocuments({ supplier: account }).session(session)) >= DISTRIBUTION_PRODUCT_LIMIT)
-        throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
-      await models.products.create([row], { session });
-      const key = `${row._id}/added`;
-      await log.write(session, { supplier: account, sku: input.sku, what: 'added', who: account, why: null, key });
-      return row;
-    }, `products/${account}`);
   }
 
   async function partnered(
@@ -161,14 +145,8 @@ export function createProductRepository(db: Database) {
         .findOneAndDelete({ _id, basePrice: null, status: { $ne: 'publishing' } }, { session })
         .lean();
       if (!row) return false;
-      await log(session, {
-        supplier: account,
-        sku,
-        what: 'disabled',
-        who: account,
-        why,
-        key: `${_id}/removed/${row.attempt}`,
-      });
+      const key = `${_id}/removed/${row.attempt}`;
+      await log.write(session, { supplier: account, sku, what: 'disabled', who: account, why, key });
       return true;
     },
 
