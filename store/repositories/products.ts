@@ -7,7 +7,7 @@ import type { PackageStatus } from '../../domain/orders';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
 import { processId } from '../../domain/process-ids';
 import { DAY_MS, dailyAverage, SALES_WINDOWS_DAYS } from '../../domain/sales';
-import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SkuDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
 import { createClaimRepository } from './claims';
