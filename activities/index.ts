@@ -13,6 +13,7 @@ import { createOrderPushActivities } from './order-push';
 import { createOrderRecallActivities } from './order-recall';
 import { createPartnershipActivities } from './partnership';
 import { createStoreLaneActivities } from './store-lane';
+import { createSupplyOrderActivities } from './supply-order';
 import { createSweepActivities } from './sweep';
 
 function compose(deps: ActivityDeps) {
@@ -28,6 +29,7 @@ function compose(deps: ActivityDeps) {
     ...createOrderRecallActivities(deps),
     ...createPartnershipActivities(deps),
     ...createStoreLaneActivities(deps),
+    ...createSupplyOrderActivities(deps),
     ...createSweepActivities(deps),
   };
 }

@@ -9,6 +9,7 @@ import {
   orderRecallId,
   type ProcessId,
   processId,
+  supplyOrderProcessId,
 } from '../domain/process-ids';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
@@ -26,6 +27,7 @@ const FILE_WAITS_MS = 3_600_000;
 export interface SweepReport {
   readonly pushes: number;
   readonly recalls: number;
+  readonly shipments: number;
   readonly lanes: number;
   readonly parkedLanes: number;
   readonly claims: number;
@@ -115,6 +117,12 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         () => store.orders.openRecalls(before, AT_ONCE),
         (recall) => processes.startOrderRecall(recall),
         (recall) => orderRecallId(recall.package, recall.attempt),
+      ),
+      shipments: await each(
+        'shipment',
+        () => store.orders.shipments.openShipments(before, AT_ONCE),
+        (shipment) => processes.startSupplyOrder(shipment),
+        (shipment) => supplyOrderProcessId(shipment.package),
       ),
       lanes: await each(
         'lane',

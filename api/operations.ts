@@ -62,7 +62,7 @@ export async function startStored(hub: Hub, start: () => Promise<void>): Promise
 }
 
 /** Waits as long as the caller asked for the end (or the parking) of a workflow. @returns whether it came */
-async function endsInTime(hub: Hub, workflowId: string, waitMs: number): Promise<boolean> {
+export async function endsInTime(hub: Hub, workflowId: string, waitMs: number): Promise<boolean> {
   try {
     return await hub.processes.waitFor(workflowId, waitMs);
   } catch (error) {

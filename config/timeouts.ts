@@ -33,6 +33,8 @@ export const DELIVERY_MARGIN_MS = 10_000;
  * request lives.
  */
 export const AUDIT_UNKNOWN_AFTER_MS = 600_000;
+/** How often a shipment that waits for the rest of its order is looked at, should nobody have told of that. */
+export const SHIPMENT_LOOK_MS = 600_000;
 /** One pass of the sweep. */
 export const SWEEP_MS = 120_000;
 /** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */

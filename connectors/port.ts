@@ -10,6 +10,8 @@ export type Platform = (typeof PLATFORMS)[number];
 export interface PlatformCapabilities {
   /** How one stock call is composed: all its entries belong to one platform item, or to any items. */
   readonly stockCall: { readonly grouping: 'oneItem' | 'anyItems'; readonly maxEntries: number };
+  /** What one shipment is of: the order as a whole, or some of its lines. */
+  readonly shipment: 'wholeOrder' | 'someLines';
   /** The platform can put a listing into pre-order. */
   readonly preOrder: boolean;
   /** The access token is renewed by this long before its end. Milliseconds. */
@@ -125,6 +127,15 @@ export interface PlatformOrder {
   readonly recipient: Recipient | null;
 }
 
+/** Goods that left for the buyer. */
+export interface PlatformShipment {
+  readonly platformOrder: string;
+  /** The platform's ids of the lines that are in the parcel. */
+  readonly lineIds: readonly string[];
+  readonly carrier: string | null;
+  readonly trackingNumber: string;
+}
+
 /** An incoming push, verified. `dedupeKey` is the same for a repeat of the same event (by content where the platform gives no id). */
 export type PlatformPush =
   | {
@@ -158,6 +169,11 @@ export interface MarketplaceConnector {
   /** One platform call. The entries obey `capabilities.stockCall`. One result per entry, in any order. */
   updateStock(access: ShopAccess, entries: readonly StockEntry[]): Promise<readonly StockResult[]>;
   getOrder(access: ShopAccess, platformOrder: string): Promise<PlatformOrder>;
+  /**
+   * Tells that goods left. Looks first what the platform knows, so that a repeat (an answer was lost) tells nothing twice.
+   * @returns false where the platform knew it before
+   */
+  shipOrder(access: ShopAccess, shipment: PlatformShipment): Promise<boolean>;
   /** On the raw bytes, in constant time. */
   verifyPush(input: {
     rawBody: Buffer;

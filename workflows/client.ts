@@ -10,7 +10,15 @@ import pLimit from 'p-limit';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
 import type { claimLane } from './claim-lane';
-import { deliveryProcessId, JOIN_OR_START, orderPushId, orderRecallId, parseProcessId, processId } from './ids';
+import {
+  deliveryProcessId,
+  JOIN_OR_START,
+  orderPushId,
+  orderRecallId,
+  parseProcessId,
+  processId,
+  supplyOrderProcessId,
+} from './ids';
 import type { importFile, importUndo } from './import';
 import type { listingDownload } from './listing-download';
 import * as messages from './messages';
@@ -24,6 +32,7 @@ import type { productPublication } from './product-publication';
 import type { RetryBudget } from './proxies';
 import type { storeLane } from './store-lane';
 import type { supplierSetup } from './supplier-setup';
+import type { supplyOrder } from './supply-order';
 
 /**
  * A lane is told at once, and then at most once per this: a signal costs the server a workflow task, and a burst of
@@ -83,6 +92,8 @@ export interface Processes {
   }): Promise<'recalled' | 'failed'>;
   /** Tells a recall's workflow that it was decided elsewhere. Best effort: its clock ends it otherwise. */
   settleRecall(workflowId: string): void;
+  /** Tells the platform of a supply order that its goods left. */
+  startSupplyOrder(input: { account: string; package: string }): Promise<void>;
   startPublication(supplier: string, sku: string, attempt: number): Promise<void>;
   startPartnership(id: string): Promise<void>;
   /**
@@ -416,6 +427,19 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     },
 
     settleRecall: (workflowId) => bestEffort('end of a recall', signal(workflowId, messages.settled)),
+
+    startSupplyOrder: ({ account, package: pkg }) =>
+      begin(() =>
+        client.workflow.start<typeof supplyOrder>('supplyOrder', {
+          workflowId: supplyOrderProcessId(pkg),
+          taskQueue,
+          ...JOIN_OR_START,
+          // As patient as a push: both wait for what is down, and then for an operator.
+          args: [{ package: pkg, budget: pushBudget, parkedMs: settings.orderPush.parkedMs }],
+          searchAttributes: { HubStatus: ['running'], HubAccount: [account], HubDocument: [pkg] },
+          staticSummary: 'Tells the platform that a package left',
+        }),
+      ),
 
     startPublication: (supplier, sku, attempt) =>
       begin(() =>

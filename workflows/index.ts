@@ -12,4 +12,5 @@ export { partnership } from './partnership';
 export { productPublication } from './product-publication';
 export { storeLane } from './store-lane';
 export { supplierSetup } from './supplier-setup';
+export { supplyOrder } from './supply-order';
 export { sweep } from './sweep';

@@ -12,6 +12,7 @@ import type { RecallDoc, ShipmentDoc, SupplyOrderDoc } from '../../store/models/
 import type { MoveInput } from '../../store/repositories/supply-orders';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
+import { endsInTime, startStored } from '../operations';
 import { type Answer, listed, listOf, ok, type RouteRequest, route } from '../route';
 import { lineOf, moneyAnswer, moneyOf, textOf, time } from '../schemas/values';
 import { z } from '../schemas/zod';
@@ -118,13 +119,21 @@ type SupplyRequest = Pick<RouteRequest<'id'>, 'account' | 'params' | 'command' |
 
 /** One step on; what has to happen after the commit is also found by the sweep. */
 async function move(hub: Hub, request: SupplyRequest, what: SupplyOrderMove, shipment?: MoveInput['shipment']) {
-  const { account, params, command } = request;
-  const { supplyOrder: row, recallToEnd } = await hub.store.orders.moveSupplyOrder(account, params.id, what, {
+  const { account, params, command, waitMs } = request;
+  const {
+    supplyOrder: row,
+    recallToEnd,
+    toTell,
+  } = await hub.store.orders.moveSupplyOrder(account, params.id, what, {
     command,
     ...(shipment === undefined ? {} : { shipment }),
   });
   if (recallToEnd !== null) hub.processes.settleRecall(recallToEnd);
-  return ok(supplyOrderOf(hub, row));
+  if (!toTell) return ok(supplyOrderOf(hub, row));
+  await startStored(hub, () => hub.processes.startSupplyOrder({ account: row.distributor, package: row.package }));
+  if (waitMs === 0) return ok(supplyOrderOf(hub, row));
+  await endsInTime(hub, supplyOrderProcessId(row.package), waitMs);
+  return ok(supplyOrderOf(hub, await hub.store.orders.supplyOrder(account, params.id)));
 }
 
 const step = (what: Exclude<SupplyOrderMove, 'ship'>, summary: string) =>

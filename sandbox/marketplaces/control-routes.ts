@@ -198,6 +198,7 @@ function addOrderRoutes(router: Router, world: World, pushes: Pushes): void {
         address: '1 Jalan Ampang, 50450 Kuala Lumpur',
       },
       shipping: input.shipping ?? 'platform_logistics',
+      shipments: [],
       createdAt: now,
       updatedAt: now,
     };

@@ -80,6 +80,8 @@ const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler 
   '/product/stock/sellable/update': { method: 'POST', handle: updateStock },
   '/order/get': { method: 'GET', handle: getOrder },
   '/order/items/get': { method: 'GET', handle: getOrderItems },
+  '/order/fulfill/pack': { method: 'POST', handle: packOrder },
+  '/order/package/rts': { method: 'POST', handle: readyToShip },
 };
 
 function answer(world: World, request: VendorRequest): VendorAnswer {
@@ -380,7 +382,9 @@ function orderItem(shop: SandboxShop, order: SandboxOrder, line: SandboxOrderLin
     item_price: Number(line.price),
     paid_price: Number(line.price),
     currency: shop.currency,
-    status: STATUS[order.state],
+    status: statusOfLine(order, line),
+    package_id: shipmentOfLine(order, line)?.packageId ?? '',
+    tracking_code: shipmentOfLine(order, line)?.trackingNumber ?? '',
     created_at: lazadaTime(order.createdAt),
     updated_at: lazadaTime(order.updatedAt),
     shipping_type: 'Dropshipping',
@@ -388,6 +392,83 @@ function orderItem(shop: SandboxShop, order: SandboxOrder, line: SandboxOrderLin
     delivery_option_sof: order.shipping === 'self_delivery' ? 1 : 0,
     cancel_return_initiator: order.state === 'cancel_requested' ? 'cancellation-customer' : '',
   };
+}
+
+const shipmentOfLine = (order: SandboxOrder, { lineId }: SandboxOrderLine) =>
+  order.shipments.find(({ lineIds }) => lineIds.includes(lineId));
+
+/** Lines of an order leave in parcels of their own. */
+function statusOfLine(order: SandboxOrder, line: SandboxOrderLine): string {
+  const shipment = shipmentOfLine(order, line);
+  if (order.state !== 'ready_to_ship' || !shipment) return STATUS[order.state];
+  return shipment.left ? 'ready_to_ship' : 'packed';
+}
+
+/** Long numbers as text: read as doubles they would be others. */
+function jsonOf(text: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(text.replace(/([:[,]\s*)(\d{15,})(?=\s*[,\]}])/g, '$1"$2"')) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
+const result = (data: unknown) => succeeded({ result: { success: true, error_code: '0', error_msg: '', data } });
+
+interface PackRequest {
+  pack_order_list?: { order_id?: unknown; order_item_list?: unknown[] }[];
+  delivery_type?: unknown;
+  shipment_provider_code?: unknown;
+}
+
+function packOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const asked = jsonOf(parameters.packReq ?? '') as PackRequest | null;
+  const [wanted] = asked?.pack_order_list ?? [];
+  if (!wanted || asked?.delivery_type !== 'dropship') return failed('5', 'E005: Invalid Request Format');
+  const order = findOrder(world, shop, { order_id: String(wanted.order_id) });
+  if (!order) return failed('16', `E016: "${wanted.order_id}" Invalid Order ID`);
+  const packageId = `FP${world.store.number()}`;
+  const lines = (wanted.order_item_list ?? []).map(String);
+  const entries = lines.map((lineId) => {
+    const line = order.lines.find((one) => one.lineId === lineId);
+    const free = line && order.state === 'ready_to_ship' && !shipmentOfLine(order, line);
+    return free
+      ? { order_item_id: integer(lineId), item_err_code: '0', msg: 'success', package_id: packageId }
+      : { order_item_id: integer(lineId), item_err_code: '31', msg: 'The order item status can not be packed' };
+  });
+  if (entries.every(({ item_err_code: code }) => code === '0')) {
+    const carrier = typeof asked.shipment_provider_code === 'string' ? asked.shipment_provider_code : null;
+    order.shipments.push({ packageId, lineIds: lines, carrier, trackingNumber: null, left: false });
+    order.updatedAt = world.now();
+    world.store.changed();
+  }
+  return result({ pack_order_list: [{ order_id: integer(order.orderNumber), order_item_list: entries }] });
+}
+
+function readyToShip(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const asked = jsonOf(parameters.readyToShipReq ?? '') as {
+    packages?: { package_id?: unknown; tracking_number?: unknown }[];
+  } | null;
+  if (!asked?.packages?.length) return failed('5', 'E005: Invalid Request Format');
+  const entries = asked.packages.map(({ package_id: id, tracking_number: tracking }) => {
+    const order = world.store.state.orders.find(
+      (one) =>
+        one.platform === 'lazada' &&
+        one.shopId === shop.shopId &&
+        one.shipments.some(({ packageId }) => packageId === id),
+    );
+    const shipment = order?.shipments.find(({ packageId }) => packageId === id);
+    if (!order || !shipment || order.state !== 'ready_to_ship')
+      return { package_id: id, item_err_code: '20', msg: 'The package can not be shipped' };
+    shipment.left = true;
+    shipment.trackingNumber = typeof tracking === 'string' ? tracking : null;
+    const gone = order.shipments.flatMap(({ left, lineIds }) => (left ? lineIds : []));
+    if (order.lines.every(({ lineId }) => gone.includes(lineId))) order.state = 'shipped';
+    order.updatedAt = world.now();
+    world.store.changed();
+    return { package_id: id, item_err_code: '0', msg: 'success' };
+  });
+  return result({ packages: entries });
 }
 
 /** One message per order line; a buyer's wish to cancel comes as a reverse order. */

@@ -76,6 +76,8 @@ const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler 
   '/api/v2/product/get_model_list': { method: 'GET', handle: getModelList },
   '/api/v2/product/update_stock': { method: 'POST', handle: updateStock },
   '/api/v2/order/get_order_detail': { method: 'GET', handle: getOrderDetail },
+  '/api/v2/logistics/get_shipping_parameter': { method: 'GET', handle: getShippingParameter },
+  '/api/v2/logistics/ship_order': { method: 'POST', handle: shipOrder },
 };
 
 function answer(world: World, request: VendorRequest): VendorAnswer {
@@ -385,6 +387,50 @@ function orderDetail(shop: SandboxShop, order: SandboxOrder, fields: ReadonlySet
     update_time: Math.floor(order.updatedAt / 1000),
     ...Object.fromEntries(Object.entries(optional).filter(([name]) => fields.has(name))),
   };
+}
+
+function orderOf(world: World, shop: SandboxShop, number: string): SandboxOrder | undefined {
+  const order = world.store.order('shopee', number);
+  return order?.shopId === shop.shopId ? order : undefined;
+}
+
+const NOT_SHIPPABLE = failed(200, 'logistics.error_status_limit', 'The order status does not support this.');
+
+/** A carrier of the seller's own wants a tracking number as it is; one of the platform's takes it at the drop-off. */
+function getShippingParameter(world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
+  const order = orderOf(world, shop, query.get('order_sn') ?? '');
+  if (!order) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  if (order.state !== 'ready_to_ship') return NOT_SHIPPABLE;
+  const isOwn = order.shipping === 'self_arranged' || order.shipping === 'self_delivery';
+  return succeeded({
+    info_needed: isOwn ? { non_integrated: ['tracking_number'] } : { dropoff: ['branch_id', 'tracking_no'] },
+    dropoff: { branch_list: isOwn ? [] : [{ branch_id: 71 }] },
+    pickup: { address_list: [] },
+  });
+}
+
+function shipOrder(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const order = orderOf(world, shop, String(body?.order_sn ?? ''));
+  if (!order) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  if (order.state !== 'ready_to_ship') return NOT_SHIPPABLE;
+  const own = body?.non_integrated as { tracking_number?: unknown } | undefined;
+  const dropoff = body?.dropoff as { tracking_no?: unknown; branch_id?: unknown } | undefined;
+  const isOwn = order.shipping === 'self_arranged' || order.shipping === 'self_delivery';
+  const trackingNumber = isOwn ? own?.tracking_number : dropoff?.tracking_no;
+  if (typeof trackingNumber !== 'string' || (!isOwn && dropoff?.branch_id !== 71))
+    return failed(200, 'logistics.error_param', 'Wrong parameters, detail: the shipping information is incomplete.');
+  order.shipments.push({
+    packageId: `OFG${world.store.number()}`,
+    lineIds: order.lines.map(({ lineId }) => lineId),
+    carrier: CARRIER[order.shipping],
+    trackingNumber,
+    left: true,
+  });
+  order.state = 'shipped';
+  order.updatedAt = world.now();
+  world.store.changed();
+  return succeeded({});
 }
 
 /** The push that tells an order's status: code 3. */

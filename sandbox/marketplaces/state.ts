@@ -72,6 +72,16 @@ export interface SandboxOrderLine {
   quantity: number;
 }
 
+/** What the seller said of a parcel. */
+export interface SandboxShipment {
+  packageId: string;
+  lineIds: string[];
+  carrier: string | null;
+  trackingNumber: string | null;
+  /** False: packed only. */
+  left: boolean;
+}
+
 export interface SandboxOrder {
   platform: SandboxPlatform;
   orderNumber: string;
@@ -80,6 +90,7 @@ export interface SandboxOrder {
   lines: SandboxOrderLine[];
   recipient: SandboxRecipient;
   shipping: SandboxShipping;
+  shipments: SandboxShipment[];
   createdAt: number;
   updatedAt: number;
 }

@@ -502,6 +502,8 @@ const schemas = {
       updatedAt: time,
     },
     [{ supplier: 1, _id: -1 }],
+    // From a package.
+    [{ package: 1 }],
     // Shipments that their platform was not told of, for the sweep.
     [{ 'shipment.lookAt': 1 }, { partialFilterExpression: { 'shipment.open': true } }],
   ),

@@ -349,6 +349,7 @@ export function createOrderRepository(db: Database) {
     answerRecall: recalls.answer,
     openRecalls: recalls.open,
     moveSupplyOrder: supplyOrders.move,
+    shipments: supplyOrders,
 
     /**
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on

@@ -1,10 +1,11 @@
-/** The moves of a supply order, mirrored to the distributor's package. Contract: orders.md, Supply orders. */
+/** The moves of a supply order, mirrored to the distributor's package, and what its platform is told. Contract: orders.md, Supply orders. */
 import type { ClientSession } from 'mongoose';
-import { HubError } from '../../domain/failures';
+import { type FailureCode, HubError } from '../../domain/failures';
+import type { PackageStatus } from '../../domain/orders';
 import { orderRecallId, supplyOrderProcessId } from '../../domain/process-ids';
 import { refusalOfMove, SUPPLY_ORDER_MOVES, type SupplyOrderMove, unitsBySku } from '../../domain/supply-orders';
 import { type Database, found } from '../database';
-import type { PackageDoc, ShipmentDoc, SupplyOrderDoc } from '../models/documents';
+import type { OperationStatus, PackageDoc, ShipmentDoc, SupplyOrderDoc } from '../models/documents';
 import { createOperationRepository } from './operations';
 import type { RecallRepository } from './recalls';
 import { createStockRepository } from './stock';
@@ -14,6 +15,28 @@ export interface MoveInput {
   /** With `ship`. */
   readonly shipment?: { readonly carrier: string | null; readonly trackingNumber: string };
 }
+
+export interface ShipmentToTell {
+  readonly store: string;
+  readonly platformOrder: string;
+  /** The platform's ids of the lines in the parcel. */
+  readonly lineIds: readonly string[];
+  readonly carrier: string | null;
+  readonly trackingNumber: string;
+  /** No other package of the order is still to leave. */
+  readonly othersAreOut: boolean;
+}
+
+/** A package in one of these has not left yet, and still may. */
+const STILL_HERE: readonly PackageStatus[] = [
+  'push_failed',
+  'new',
+  'pushing',
+  'pushed',
+  'recalling',
+  'packed',
+  'to_pickup',
+];
 
 export interface Moved {
   readonly supplyOrder: SupplyOrderDoc;
@@ -110,7 +133,110 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
     return { supplyOrder: after, recallToEnd: orderRecallId(pkg._id, open.attempt), toTell: shipment?.open ?? false };
   }
 
+  /** Writes what became of the notice, on both sides, and ends its operation where it is over. */
+  async function note(
+    session: ClientSession,
+    row: SupplyOrderDoc,
+    set: Pick<ShipmentDoc, 'platform' | 'open' | 'detail'> & { lookAt?: Date },
+    outcome: { status: OperationStatus; code?: FailureCode } | null,
+  ): Promise<void> {
+    const fields = Object.fromEntries(Object.entries(set).map(([name, value]) => [`shipment.${name}`, value]));
+    await models.supplyOrders.collection.updateOne({ _id: row._id } as never, { $set: fields }, { session });
+    await models.packages.collection.updateOne({ _id: row.package } as never, { $set: fields }, { session });
+    if (outcome !== null)
+      await operations.end(session, supplyOrderProcessId(row.package), outcome.status, {
+        ...(outcome.status === 'done' ? { result: { supplyOrder: row._id } } : {}),
+        ...(outcome.code === undefined ? {} : { error: { code: outcome.code, detail: set.detail ?? '' } }),
+      });
+  }
+
+  /** Runs `work` on the supply order of a package whose platform is still to be told. @returns whether it is */
+  async function whileOpen(
+    pkg: string,
+    work: (session: ClientSession, row: SupplyOrderDoc) => Promise<void>,
+  ): Promise<boolean> {
+    return db.transact(async (session) => {
+      const row = await models.supplyOrders.findOne({ package: pkg }).session(session).lean();
+      if (!row?.shipment?.open) return false;
+      await work(session, row);
+      return true;
+    });
+  }
+
   return {
+    /** What the platform of a package is to be told; null where it is told, or given up. */
+    async shipmentToTell(id: string): Promise<ShipmentToTell | null> {
+      const pkg = found(await models.packages.findById(id).lean(), 'package');
+      if (!pkg.shipment?.open) return null;
+      const order = found(await models.orders.findById(pkg.order, { platformOrder: 1 }).lean(), 'order');
+      const others = await models.packages.find({ order: pkg.order, _id: { $ne: id } }, { status: 1 }).lean();
+      return {
+        store: pkg.store,
+        platformOrder: order.platformOrder,
+        // A combination's components were given lines of their own: `line#sku`.
+        lineIds: [...new Set(pkg.lines.map(({ line }) => line.split('#')[0] ?? line))],
+        carrier: pkg.shipment.carrier,
+        trackingNumber: pkg.shipment.trackingNumber,
+        othersAreOut: others.every(({ status }) => !STILL_HERE.includes(status)),
+      };
+    },
+
+    /** The platform takes the order as a whole, and not all of it left: looked at again later. */
+    shipmentWaits: (pkg: string, forMs: number) =>
+      whileOpen(pkg, (session, row) => {
+        const lookAt = new Date(now().getTime() + forMs);
+        return note(session, row, { platform: 'waiting', open: true, detail: null, lookAt }, null);
+      }),
+
+    /** The platform knows. @param whole every shipped package of the order was told with it */
+    shipmentTold: (pkg: string, whole: boolean) =>
+      whileOpen(pkg, async (session, row) => {
+        const told = { platform: 'told', open: false, detail: null } as const;
+        await note(session, row, told, { status: 'done' });
+        if (!whole) return;
+        const own = await models.packages.findById(pkg, { order: 1 }).session(session).lean();
+        const others = await models.packages
+          .find({ order: own?.order ?? '', _id: { $ne: pkg }, 'shipment.open': true } as never, { _id: 1 })
+          .session(session)
+          .lean();
+        for (const { _id } of others) {
+          const other = await models.supplyOrders.findOne({ package: _id }).session(session).lean();
+          if (other) await note(session, other, told, { status: 'done' });
+        }
+      }),
+
+    /** The tries are used up: an operator decides. */
+    parkShipment: (pkg: string, { code, detail }: { code: FailureCode; detail: string }) =>
+      whileOpen(pkg, (session, row) =>
+        note(session, row, { platform: 'due', open: true, detail }, { status: 'parked', code }),
+      ),
+
+    resumeShipment: (pkg: string) =>
+      whileOpen(pkg, async (session, row) => {
+        await note(session, row, { platform: 'due', open: true, detail: null }, null);
+        await operations.begin(session, {
+          workflowId: supplyOrderProcessId(pkg),
+          kind: 'shipment_notice',
+          accounts: [row.supplier, row.distributor],
+          document: row._id,
+        });
+      }),
+
+    /** The platform is not told: both sides see why. */
+    giveUpShipment: (pkg: string, detail: string) =>
+      whileOpen(pkg, (session, row) =>
+        note(session, row, { platform: 'failed', open: false, detail }, { status: 'abandoned', code: 'abandoned' }),
+      ),
+
+    /** Shipments whose platform should be told by a running workflow. */
+    async openShipments(before: Date, limit: number): Promise<{ account: string; package: string }[]> {
+      const rows = await models.supplyOrders
+        .find({ 'shipment.open': true, 'shipment.lookAt': { $lt: before } } as never, { distributor: 1, package: 1 })
+        .limit(limit)
+        .lean();
+      return rows.map(({ distributor, package: pkg }) => ({ account: distributor, package: pkg }));
+    },
+
     /** Moves a supply order on. 404; 409 `invalid_transition`. The same command again changes nothing. */
     move: (supplier: string, id: string, move: SupplyOrderMove, input: MoveInput): Promise<Moved> =>
       db.transact(

@@ -62,6 +62,7 @@ function fakeProcesses(store: Store): FakeProcesses {
       if (!reply.ok) throw new HubError(reply.code, reply.detail);
       return reply.outcome;
     },
+    startSupplyOrder: (input) => reach('startSupplyOrder', input),
     settleRecall: (workflowId) => void note('settleRecall', workflowId),
     startPublication: (supplier, sku, attempt) => reach('startPublication', { supplier, sku, attempt }),
     startPartnership: (id) => reach('startPartnership', id),

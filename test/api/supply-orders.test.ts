@@ -2,7 +2,17 @@
 import type supertest from 'supertest';
 import { SUPPLY_ORDER_STATUSES } from '../../domain/supply-orders';
 import { findDocumentProblems } from '../support/invariants';
-import { type Api, addOrder, as, expectStatus, newKey, type Partnership, partnered, startApi } from './harness';
+import {
+  type Api,
+  addOrder,
+  addStore,
+  as,
+  expectStatus,
+  newKey,
+  type Partnership,
+  partnered,
+  startApi,
+} from './harness';
 
 const ANSWER_MS = 60_000;
 
@@ -117,6 +127,32 @@ describe('the moves of a supply order', () => {
       command: 'cmd_1',
     });
     expect(again).toEqual(first);
+  });
+
+  test('of an order of a platform’s store is told there by an operation that both see', async () => {
+    const store = await addStore(api, parties.distributor, '7001');
+    const lines = [{ sku: 'SKU-1', quantity: 1 }];
+    const body = { number: newKey(), store, currency: 'MYR', shipping: 'self_arranged', lines };
+    const order = (await expectStatus(byDistributor().post('/v1/orders', body), 201)).body;
+    const pkg = order.packages[0].id;
+    await expectStatus(byDistributor().post(`/v1/orders/${order.id}/push`), 202);
+    await api.store.orders.push(pkg, 1);
+    const { supplyOrder } = (await orderNow(order.id)).packages[0];
+    for (const what of ['pack', 'ready']) await expectStatus(move(supplyOrder, what), 200);
+    const operation = `supply-order.${pkg}`;
+    const shipped = await expectStatus(move(supplyOrder, 'ship'), 200);
+    expect(shipped.body.shipment).toMatchObject({ platform: 'due', operation });
+    const input = { account: parties.distributor.id, package: pkg };
+    expect(api.processes.asked).toContainEqual({ what: 'startSupplyOrder', input });
+    for (const side of [bySupplier(), byDistributor()])
+      expect((await expectStatus(side.get(`/v1/operations/${operation}`), 200)).body).toMatchObject({
+        kind: 'shipment_notice',
+        status: 'running',
+      });
+    await api.store.orders.shipments.shipmentTold(pkg, true);
+    expect((await orderNow(order.id)).packages[0].shipment).toMatchObject({ platform: 'told' });
+    expect((await expectStatus(byDistributor().get(`/v1/operations/${operation}`), 200)).body.status).toBe('done');
+    await expectStatus(move(supplyOrder, 'complete'), 200);
   });
 
   test('wants a key for the command, a tracking number, and the supplier', async () => {

@@ -522,6 +522,60 @@ describe.each(PLATFORMS)('%s', (platform) => {
       const other = await openShop(ground, platform);
       expect((await failureOf(connector().getOrder(other.access, made.orderNumber))).kind).toBe('rejected');
     });
+
+    describe('that leaves', () => {
+      const shipmentOf = (made: { orderNumber: string; lines: { lineId: string }[] }) => ({
+        platformOrder: made.orderNumber,
+        lineIds: made.lines.map(({ lineId }) => lineId),
+        carrier: 'PosLaju',
+        trackingNumber: 'TRACK "1"',
+      });
+      const there = (made: { orderNumber: string }) => ground.control.order(platform, made.orderNumber);
+
+      test.each(['platform_logistics', 'three_pl', 'self_delivery', 'self_arranged'] as const)(
+        'by %s is told with its tracking number, and once',
+        async (shipping) => {
+          const made = await order({ shipping });
+          expect(await connector().shipOrder(shop.access, shipmentOf(made))).toBe(true);
+          const told = await there(made);
+          expect(told).toMatchObject({ state: 'shipped', shipments: [{ trackingNumber: 'TRACK "1"', left: true }] });
+          expect(await connector().shipOrder(shop.access, shipmentOf(made))).toBe(false);
+          expect(await there(made)).toEqual(told);
+        },
+      );
+
+      test.each(platform === 'shopee' ? ['ship_order'] : ['fulfill/pack', 'package/rts'])(
+        'and whose answer from %s was lost is told once when tried again',
+        async (pathContains) => {
+          const made = await order();
+          await ground.control.addFault(platform, { kind: 'lost_answer', pathContains, times: 1 });
+          const error = await failureOf(connector().shipOrder(shop.access, shipmentOf(made)));
+          expect(error).toMatchObject({ kind: 'unavailable', options: { outcomeUnknown: true } });
+          await connector().shipOrder(shop.access, shipmentOf(made));
+          expect((await there(made)).shipments).toMatchObject([{ trackingNumber: 'TRACK "1"', left: true }]);
+        },
+      );
+
+      test.each(['unpaid', 'cancelled'] as const)('while it is %s is rejected', async (state) => {
+        const made = await order({ state });
+        expect((await failureOf(connector().shipOrder(shop.access, shipmentOf(made)))).kind).toBe('rejected');
+        expect((await there(made)).shipments).toEqual([]);
+      });
+
+      if (platform === 'lazada')
+        test('in two parcels is told of each; it is shipped with the last', async () => {
+          const made = await order();
+          const [first = '', ...others] = shipmentOf(made).lineIds;
+          await connector().shipOrder(shop.access, { ...shipmentOf(made), lineIds: [first], trackingNumber: 'A' });
+          expect((await there(made)).state).toBe('ready_to_ship');
+          expect((await connector().getOrder(shop.access, made.orderNumber)).state).toBe('ready_to_ship');
+          await connector().shipOrder(shop.access, { ...shipmentOf(made), lineIds: others, trackingNumber: 'B' });
+          expect(await there(made)).toMatchObject({
+            state: 'shipped',
+            shipments: [{ trackingNumber: 'A' }, { trackingNumber: 'B' }],
+          });
+        });
+    });
   });
 });
 

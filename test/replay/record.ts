@@ -20,6 +20,7 @@ import {
   orderRecallId,
   processId,
   storeLaneId,
+  supplyOrderProcessId,
 } from '../../domain/process-ids';
 import type { DecisionAnswer } from '../../workflows/messages';
 import * as messages from '../../workflows/messages';
@@ -117,6 +118,34 @@ function orderRecallPath(
         workflowId: orderRecallId(pkg, 1),
         taskQueue: stage.taskQueue,
         args: [{ package: pkg, attempt: 1, answerMs: 60_000 }],
+        searchAttributes: attributes,
+      });
+      await then(handle);
+      await handle.result();
+      return handle;
+    });
+  };
+}
+/** The paths of a supply order's workflow: what telling the platform does, and what the operator then does. */
+function supplyOrderPath(
+  tellShipment: () => Promise<'told' | 'waiting'>,
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  parkedMs = 60_000,
+): Path {
+  return (stage) => {
+    const nothing = async () => {};
+    const fakes: FakeActivities = {
+      tellShipment,
+      parkShipment: nothing,
+      resumeShipment: nothing,
+      giveUpShipment: nothing,
+    };
+    return stage.run(fakes, async () => {
+      const pkg = stage.id('pkg');
+      const handle = await stage.client.workflow.start('supplyOrder', {
+        workflowId: supplyOrderProcessId(pkg),
+        taskQueue: stage.taskQueue,
+        args: [{ package: pkg, budget, parkedMs }],
         searchAttributes: attributes,
       });
       await then(handle);
@@ -255,6 +284,14 @@ const PATHS: Record<string, Path> = {
     () => ({ next: 'warehouse', supplyOrder: 'sord_1', warehouse: 'wh_1' }),
     recallEnds('recalled'),
   ]),
+  'supplyOrder.told': supplyOrderPath(inTurn<'told'>(fail, () => 'told')),
+  'supplyOrder.waiting': supplyOrderPath(inTurn(() => 'waiting' as const)),
+  'supplyOrder.parked-retried': supplyOrderPath(
+    inTurn<'told'>(fail, fail, () => 'told'),
+    decideBy('retry', 'update'),
+  ),
+  'supplyOrder.parked-abandoned': supplyOrderPath(inTurn<'told'>(fail), decideBy('abandon', 'signal')),
+  'supplyOrder.parked-out-of-time': supplyOrderPath(inTurn<'told'>(fail), undefined, 50),
   'storeLane.drained': storeLanePath(inTurn(more, drained)),
   'storeLane.throttled': storeLanePath(
     inTurn<LanePass>(() => ({ end: 'throttled', retryAfterMs: 50, lastBatchAt: 1 }), drained),
@@ -475,6 +512,7 @@ const PATHS: Record<string, Path> = {
     sweepOnce: async () => ({
       pushes: 0,
       recalls: 0,
+      shipments: 0,
       lanes: 0,
       claims: 0,
       intakes: 0,

@@ -12,7 +12,7 @@ async function main(): Promise<void> {
   killSwitch.watchDatabase(parts.store.database.connection);
   killSwitch.watchTemporal(parts.client);
   for (const [platform, connector] of Object.entries(parts.connectors))
-    if (connector) killSwitch.watchCalls(connector, platform, 'updateStock');
+    if (connector) killSwitch.watchCalls(connector, platform, 'updateStock', 'shipOrder');
   killSwitch.watchCalls(parts.notifiers, 'notify', 'mail', 'call');
   const worker = await runWorker(place, parts);
   say({ ready: {} });

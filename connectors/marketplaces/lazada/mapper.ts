@@ -301,3 +301,12 @@ export function parseLazadaTime(text: string): number | null {
   const time = Date.parse(`${match[1]}T${match[2]}${match[3]}:${match[4]}`);
   return Number.isNaN(time) ? null : time;
 }
+
+/** What is still to be done to ship an order item: `done` where it left, `none` where it can't leave. */
+export function shipStepOf(item: LazadaOrderItem): 'pack' | 'send' | 'done' | 'none' {
+  const status = item.status.toLowerCase();
+  if (status === 'pending' || status === 'topack') return 'pack';
+  if (status === 'packed' || status === 'repacked') return 'send';
+  const state = ITEM_STATE[status];
+  return state === undefined || state === 'unpaid' || state === 'cancelled' ? 'none' : 'done';
+}

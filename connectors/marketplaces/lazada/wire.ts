@@ -115,10 +115,27 @@ export const lazadaOrderItems = z.object({
       shipment_provider: z.string().nullish(),
       delivery_option_sof: z.coerce.number().nullish(),
       cancel_return_initiator: z.string().nullish(),
+      package_id: z.string().nullish(),
     }),
   ),
 });
 export type LazadaOrderItem = z.infer<typeof lazadaOrderItems>['data'][number];
+
+const packEntry = z.object({
+  item_err_code: wireId.nullish(),
+  msg: z.string().nullish(),
+  package_id: z.string().nullish(),
+});
+export const lazadaPacked = z.object({
+  result: z.object({
+    data: z
+      .object({ pack_order_list: z.array(z.object({ order_item_list: z.array(packEntry).default([]) })).nullish() })
+      .nullish(),
+  }),
+});
+export const lazadaReady = z.object({
+  result: z.object({ data: z.object({ packages: z.array(packEntry).nullish() }).nullish() }),
+});
 
 export const lazadaPush = z.object({
   seller_id: wireId.nullish(),

@@ -15,6 +15,7 @@ import {
   type PlatformCapabilities,
   PlatformError,
   type PlatformPush,
+  type PlatformShipment,
   type PushVerdict,
   type ShopAccess,
   type ShopTokens,
@@ -27,6 +28,7 @@ import {
   classifyShopee,
   isItemError,
   reservedByModel,
+  shippingOf,
   shopeeCode,
   toListings,
   toOrder,
@@ -43,6 +45,7 @@ import {
   shopeeOrderDetail,
   shopeeOrderPush,
   shopeePush,
+  shopeeShippingParameter,
   shopeeShopInfo,
   shopeeStockAnswer,
   shopeeTokens,
@@ -61,6 +64,7 @@ export interface ShopeeOptions {
 /** One item and up to 50 of its models a call; pre-order exists; a token lives 4 hours and is renewed 30 minutes ahead. */
 export const SHOPEE_CAPABILITIES: PlatformCapabilities = {
   stockCall: { grouping: 'oneItem', maxEntries: 50 },
+  shipment: 'wholeOrder',
   preOrder: true,
   refreshAheadMs: 30 * 60_000,
 };
@@ -92,6 +96,7 @@ export function createShopeeConnector(options: ShopeeOptions): MarketplaceConnec
     listListings: (access, page) => listListings(wire, access, page),
     updateStock: (access, entries) => updateStock(wire, access, entries),
     getOrder: (access, platformOrder) => getOrder(wire, access, platformOrder),
+    shipOrder: (access, shipment) => shipOrder(wire, access, shipment),
     verifyPush: (input) => verifyPush(String(options.partnerKey), input),
   };
 }
@@ -366,6 +371,29 @@ async function getOrder(wire: ShopeeWire, shop: ShopAccess, platformOrder: strin
     'unknown_order_status',
     `${path}: the order's status is unknown to us`,
   );
+}
+
+/** Where the platform arranged the parcel already, or has seen it leave, there is nothing to tell. */
+async function shipOrder(wire: ShopeeWire, shop: ShopAccess, shipment: PlatformShipment): Promise<boolean> {
+  const { platformOrder, trackingNumber } = shipment;
+  const { state, platformState } = await getOrder(wire, shop, platformOrder);
+  if (state === 'shipped' || state === 'completed' || platformState === 'PROCESSED') return false;
+  if (state !== 'ready_to_ship')
+    throw new PlatformError('rejected', 'shopee', 'order_state', `The order is ${platformState}`);
+  const query: Array<[string, string]> = [['order_sn', platformOrder]];
+  const path = '/api/v2/logistics/get_shipping_parameter';
+  const asked = await wire.call({ method: 'GET', path, shop, query, schema: shopeeShippingParameter });
+  const how = shippingOf(asked.response, trackingNumber);
+  if (how === null)
+    throw new PlatformError('rejected', 'shopee', 'no_shipping_method', 'The platform offers no way to ship the order');
+  await wire.call({
+    method: 'POST',
+    path: '/api/v2/logistics/ship_order',
+    shop,
+    body: `{"order_sn":${JSON.stringify(platformOrder)},${how}}`,
+    schema: shopeeEnvelope,
+  });
+  return true;
 }
 
 function verifyPush(partnerKey: string, input: Parameters<MarketplaceConnector['verifyPush']>[0]): PushVerdict {

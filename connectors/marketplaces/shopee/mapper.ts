@@ -11,7 +11,7 @@ import type {
 } from '../../port';
 import { isWorthAnotherTry } from '../stock-call';
 import { decimalText, isMasked } from '../wire-values';
-import type { ShopeeItem, ShopeeModels, ShopeeOrder, ShopeeStockAnswer } from './wire';
+import type { ShopeeItem, ShopeeModels, ShopeeOrder, ShopeeShippingParameter, ShopeeStockAnswer } from './wire';
 
 export interface ShopeeFailure {
   readonly kind: PlatformErrorKind;
@@ -244,4 +244,33 @@ function toRecipient(order: ShopeeOrder): Recipient | null {
   const { name, phone, full_address: address } = order.recipient_address ?? {};
   if ([name, phone, address].every((text) => isMasked(text ?? ''))) return null;
   return { name: name ?? '', phone: phone ?? '', address: address ?? '' };
+}
+
+/**
+ * The part of a ship_order body that says how it travels, written by hand as ids may be longer than a double holds; null
+ * where no way is offered. A parcel that the platform fetches is fetched at the first address and time it names.
+ */
+export function shippingOf(asked: ShopeeShippingParameter, trackingNumber: string): string | null {
+  const tracking = JSON.stringify(trackingNumber);
+  const { non_integrated: own, dropoff, pickup } = asked.info_needed;
+  // The vendor's pages call it tracking_number here and tracking_no there: it is named as it was asked for.
+  if (own) return `"non_integrated":{"${own.find((name) => /tracking/.test(name)) ?? 'tracking_number'}":${tracking}}`;
+  if (dropoff) {
+    const branch = asked.dropoff?.branch_list?.[0]?.branch_id;
+    const fields = dropoff.flatMap((name) => {
+      if (/tracking/.test(name)) return [`"${name}":${tracking}`];
+      return name === 'branch_id' && branch !== undefined ? [`"branch_id":${branch}`] : [];
+    });
+    return `"dropoff":{${fields.join(',')}}`;
+  }
+  if (pickup) {
+    const place = asked.pickup?.address_list?.[0];
+    const slot = place?.time_slot_list?.[0]?.pickup_time_id;
+    const fields = [
+      ...(place ? [`"address_id":${place.address_id}`] : []),
+      ...(slot === undefined ? [] : [`"pickup_time_id":${JSON.stringify(slot)}`]),
+    ];
+    return `"pickup":{${fields.join(',')}}`;
+  }
+  return null;
 }

@@ -114,6 +114,31 @@ export const shopeeOrder = z.object({
 export type ShopeeOrder = z.infer<typeof shopeeOrder>;
 export const shopeeOrderDetail = z.object({ response: z.object({ order_list: z.array(shopeeOrder).default([]) }) });
 
+/** What a shipment needs to be told, by the way it travels; exactly one way is asked for as a rule. */
+export const shopeeShippingParameter = z.object({
+  response: z.object({
+    info_needed: z.object({
+      non_integrated: z.array(z.string()).nullish(),
+      dropoff: z.array(z.string()).nullish(),
+      pickup: z.array(z.string()).nullish(),
+    }),
+    dropoff: z.object({ branch_list: z.array(z.object({ branch_id: wireId })).nullish() }).nullish(),
+    pickup: z
+      .object({
+        address_list: z
+          .array(
+            z.object({
+              address_id: wireId,
+              time_slot_list: z.array(z.object({ pickup_time_id: z.string() })).nullish(),
+            }),
+          )
+          .nullish(),
+      })
+      .nullish(),
+  }),
+});
+export type ShopeeShippingParameter = z.infer<typeof shopeeShippingParameter>['response'];
+
 export const shopeePush = z.object({
   code: z.number().int(),
   shop_id: wireId.nullish(),
