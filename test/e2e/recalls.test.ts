@@ -424,7 +424,7 @@ async function otherPartnership(other: Supplier): Promise<string> {
     },
   });
   for (const sku of other.skus) {
-    const { lanes } = await store.products.claim(distributor.id, _id, { sku, as: null });
+    const { lanes } = await store.claims.claim(distributor.id, _id, { sku, as: null });
     processes.wakeLanes(lanes);
   }
   return _id;
@@ -433,10 +433,12 @@ async function otherPartnership(other: Supplier): Promise<string> {
 describe('a recall and a shipment that race', () => {
   test('exactly one wins each time, and at most one refund is made', async () => {
     const wins = { recalled: 0, shipped: 0 };
+    // The recall's head start, more where it lost and less where it won: so the two come to meet on any machine.
+    const headStartMs = { fromNew: 5, asked: 20 };
     const run = async (index: number) => {
       const isFromNew = index % 2 === 0;
-      // Neither is always the first.
-      const lateMs = (index % 10) * 25;
+      const kind = isFromNew ? 'fromNew' : 'asked';
+      const lateMs = headStartMs[kind];
       const { pkg, supplyOrder } = await handed(isFromNew ? 0 : 2);
       if (isFromNew) {
         const ship = async () => {
@@ -457,10 +459,12 @@ describe('a recall and a shipment that race', () => {
       const refunds = await refundsOf(pkg);
       expect(refunds).toHaveLength(status === 'cancelled' ? 1 : 0);
       wins[status === 'cancelled' ? 'recalled' : 'shipped'] += 1;
+      headStartMs[kind] = status === 'cancelled' ? headStartMs[kind] / 2 : headStartMs[kind] * 1.6 + 5;
     };
     const turns = Array.from({ length: RACES }, (_, index) => index);
-    for (let from = 0; from < turns.length; from += 5) await Promise.all(turns.slice(from, from + 5).map(run));
+    for (let from = 0; from < turns.length; from += 2) await Promise.all(turns.slice(from, from + 2).map(run));
     expect(wins.recalled + wins.shipped).toBe(RACES);
+    expect(Math.min(wins.recalled, wins.shipped)).toBeGreaterThan(0);
     process.stdout.write(`recall against shipment: ${JSON.stringify(wins)}\n`);
     await expectAllInOrder(hub);
   }, 300_000);
@@ -475,7 +479,7 @@ test('an order synced before the partnership ended is pushed, recalled and shipp
     reason: null,
   });
   await expect(
-    hub.store.products.claim(distributor.id, distributor.partnership, { sku: 'TEE-1', as: 'X' }),
+    hub.store.claims.claim(distributor.id, distributor.partnership, { sku: 'TEE-1', as: 'X' }),
   ).rejects.toThrow();
   const { balance } = await hub.store.billing.account(null, distributor.partnership);
   await hand(shipped, 4);
