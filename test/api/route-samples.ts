@@ -53,6 +53,8 @@ export interface DocumentedRoute {
   /** Query parameters, without those of every list. */
   readonly query: readonly Parameter[];
   readonly body: Schema | null;
+  /** It takes a file instead of a body. */
+  readonly takesFile: boolean;
 }
 
 /** Every route of the document. */
@@ -64,6 +66,7 @@ export function documentedRoutes(document: ApiDocument): DocumentedRoute[] {
       isPublic: security.length === 0,
       query: parameters.filter((one) => one.in === 'query' && !['limit', 'cursor'].includes(one.name)),
       body: requestBody?.content['application/json']?.schema ?? null,
+      takesFile: requestBody?.content['text/csv'] !== undefined,
     })),
   );
 }
@@ -138,6 +141,9 @@ function textOf({ fields }: Things, { format = '' }: Schema, name: string): stri
   const url = /url$/i.test(name) ? FORMATS.uri : undefined;
   return fields[name] ?? fields[single] ?? TEXTS[name] ?? FORMATS[format] ?? url ?? 'mine';
 }
+
+/** A file that names these things. */
+export const fileFor = ({ fields }: Things) => `sku,name\n${fields.sku},mine\n`;
 
 /** A body that the route accepts, naming these things wherever it names any. */
 export function bodyFor(document: ApiDocument, route: DocumentedRoute, things: Things): unknown {

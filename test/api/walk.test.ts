@@ -3,6 +3,7 @@
  * to do with them, and by another distributor of the same supplier. Contract: partnership.md, "Another account's object: 404".
  * A new route is walked by itself; one with a parameter that is not known yet fails until its object stands in `things`.
  */
+import { Readable } from 'node:stream';
 
 import { type Api, addOrder, addStore, as, expectStatus, liveSupplier, type Party, partner, startApi } from './harness';
 import {
@@ -10,6 +11,7 @@ import {
   bodyFor,
   type DocumentedRoute,
   documentedRoutes,
+  fileFor,
   pathFor,
   queriesFor,
   type Things,
@@ -80,6 +82,11 @@ describe('another account’s key', () => {
     const prices = [{ sku: 'THEIRS-1', level, price: basePrice }];
     await expectStatus(put('/v1/supplier/sku-prices', { prices }), 200);
     const invitation = (await expectStatus(post('/v1/supplier/invitations'), 201)).body.id;
+    const everything = { products: { kind: 'all' }, distributors: { kind: 'all' } };
+    const visible = await expectStatus(
+      post('/v1/supplier/visibility-rules', { number: 1, kind: 'scope', ...everything }),
+      201,
+    );
 
     const partnership = await partner(api, supplier, { level });
     distributor = partnership.distributor;
@@ -116,6 +123,9 @@ describe('another account’s key', () => {
     const notification = (await get('/v1/notifications')).body.items[0].id;
     const apiKey = (await get('/v1/api-keys')).body.items[0].id;
     const operation = pushed.body.operation.id;
+    const file = await api.store.files.receive(supplier.id, Readable.from([Buffer.from('sku,name')]), 100);
+    const how = { format: 'csv', sheet: null, dryRun: false, mayDistribute: false } as const;
+    const imported = await api.store.imports.add(supplier.id, 'cmd', { kind: 'skus', file: file.id, ...how });
     const places = {
       '/v1/accounts/{id}': supplier.id,
       '/v1/api-keys/{id}': apiKey,
@@ -130,10 +140,12 @@ describe('another account’s key', () => {
       '/v1/supplier/products/{sku}': 'THEIRS-1',
       '/v1/supplier/products/{sku}/distributors/{id}': partnership.id,
       '/v1/supplier/levels/{id}': level,
+      '/v1/supplier/visibility-rules/{id}': visible.body.id,
       '/v1/stores/{id}': store,
       '/v1/push-rules/{id}': pushRule.body.id,
       '/v1/orders/{id}': order.id,
       '/v1/supply-orders/{id}': supplyOrder,
+      '/v1/imports/{id}': imported._id,
       '/v1/operations/{id}': operation,
     };
     const fields = {
@@ -198,9 +210,10 @@ describe('another account’s key', () => {
   async function call(route: DocumentedRoute, party: Party, foreign: readonly string[], query: string) {
     const place = `${route.method} ${route.path}${query}`;
     const path = pathFor(route, things) + query;
-    const body = bodyFor(document, route, things);
-    const answer = await as(api, party)[route.method](path, body as object | undefined);
-    const { status, body: said, text } = answer;
+    const body = route.takesFile ? fileFor(things) : bodyFor(document, route, things);
+    const request = as(api, party)[route.method](path, route.takesFile ? undefined : (body as object | undefined));
+    const answer = await (route.takesFile ? request.type('text/csv').send(body as string) : request);
+    const { status, body: said, text = '' } = answer;
     const sent = `${decodeURIComponent(path)} ${JSON.stringify(body)}`;
     const wrong = foreign
       .filter((id) => text.includes(id) && !sent.includes(id))
@@ -223,11 +236,14 @@ describe('another account’s key', () => {
     const changed = [...before].flatMap(([key, { row, text }]) =>
       isOf(row, party) || after.get(key)?.text === text ? [] : [`${key} was changed: ${after.get(key)?.text}`],
     );
+    const own = new Set([...after.values()].filter(({ row }) => isOf(row, party)).map(({ row }) => String(row._id)));
     const made = [...after].flatMap(([key, { row, text }]) => {
       if (before.has(key)) return [];
       const named = foreign.find((id) => id !== 'THEIRS-1' && text.includes(id));
       if (named !== undefined) return [`${key} was made, and names ${named}`];
-      return isOf(row, party) ? [] : [`${key} was made, and is not theirs: ${text}`];
+      // A part of something that is theirs is theirs: its id begins with that one's.
+      const isPart = own.has(String(row._id).split('/')[0] ?? '');
+      return isOf(row, party) || isPart ? [] : [`${key} was made, and is not theirs: ${text}`];
     });
     return [...changed, ...made];
   }
