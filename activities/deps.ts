@@ -4,6 +4,7 @@ import type { Notifiers } from '../connectors/notifications/port';
 import type { Store } from '../store';
 import type { OutboundAnswer } from '../store/repositories/recalls';
 import type { Processes } from '../workflows/client';
+import type { LiveRates } from './rates';
 import type { StoreAccess } from './tokens';
 
 /** Outbound orders in warehouses that others run. */
@@ -24,6 +25,7 @@ export interface ActivityDeps {
   readonly store: Store;
   readonly processes: Processes;
   readonly access: StoreAccess;
+  readonly rates: LiveRates;
   readonly notifiers: Notifiers;
   readonly outbound: OutboundOrders;
   readonly logger: Logger;

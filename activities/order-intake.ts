@@ -4,7 +4,7 @@ import { HubError, isHubError } from '../domain/failures';
 import type { ActivityDeps } from './deps';
 import { isPlatformError } from './failures';
 
-export function createOrderIntakeActivities({ store, access, processes, logger, intake }: ActivityDeps) {
+export function createOrderIntakeActivities({ store, access, rates, processes, logger, intake }: ActivityDeps) {
   return {
     /** Fetches the order and takes it in; what waited in the inbox for it is then done. */
     async takeInOrder(input: { store: string; platformOrder: string }): Promise<{ outcome: string }> {
@@ -15,6 +15,7 @@ export function createOrderIntakeActivities({ store, access, processes, logger, 
         const order = await access.call(input.store, (connector, shop) =>
           connector.getOrder(shop, input.platformOrder),
         );
+        await rates.ensureFor(row.account);
         const result = await store.orders.takeIn({
           account: row.account,
           store: row._id,

@@ -39,10 +39,11 @@ export interface SweepReport {
   readonly imports: number;
   readonly partnerships: number;
   readonly renewed: number;
+  readonly rates: number;
   readonly audited: number;
 }
 
-export function createSweepActivities({ store, processes, access, logger, heartbeat, sweep }: ActivityDeps) {
+export function createSweepActivities({ store, processes, access, rates, logger, heartbeat, sweep }: ActivityDeps) {
   /**
    * Takes up what `find` finds. One failure stops nothing else; what is left over is found by the next pass. With `idOf`,
    * what has a running workflow is left alone. @returns how many were taken up
@@ -105,6 +106,11 @@ export function createSweepActivities({ store, processes, access, logger, heartb
         'token',
         () => store.stores.tokensEndingBefore(new Date(now + RENEW_AHEAD_MS), AT_ONCE),
         (row) => access.refresh(row._id),
+      ),
+      rates: await each(
+        'live rates',
+        () => rates.due(),
+        (due) => rates.renew(due),
       ),
       pushes: await each(
         'order push',

@@ -2,6 +2,7 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
 import swaggerUi from 'swagger-ui-express';
+import { NO_LIVE_RATES } from '../activities/rates';
 import { FAILURES, HubError } from '../domain/failures';
 import { createAccessLog, requestIds } from './access-log';
 import { createAuditTrail } from './audit';
@@ -22,7 +23,12 @@ const expressPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1');
 
 /** Composes the edge. The caller listens. */
 export function createApp(deps: ApiDeps): Express {
-  const hub: Hub = { ...deps, metrics: deps.metrics ?? createMetrics(), now: deps.now ?? (() => new Date()) };
+  const hub: Hub = {
+    ...deps,
+    metrics: deps.metrics ?? createMetrics(),
+    rates: deps.rates ?? NO_LIVE_RATES,
+    now: deps.now ?? (() => new Date()),
+  };
   const dispatch = createDispatcher(hub, createCursorSeal(hub.config.adminKey), createAuditTrail(hub, ROUTES));
   const mount = (routes: readonly Route[]) => {
     for (const route of routes) app[route.method](expressPath(route.path), dispatch(route));

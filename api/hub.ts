@@ -1,4 +1,5 @@
 /** What the HTTP edge is made of: interfaces, handed in by `server.ts` or by a test. */
+import type { LiveRates } from '../activities/rates';
 import type { Config } from '../config/env';
 import type { Logger } from '../config/logger';
 import type { Connectors } from '../connectors/port';
@@ -20,6 +21,8 @@ export interface ApiDeps {
   readonly store: Store;
   readonly processes: Processes;
   readonly connectors: Connectors;
+  /** Live exchange rates; without them only fixed ones count. */
+  readonly rates?: LiveRates;
   readonly logger: Logger;
   readonly metrics?: Metrics;
   readonly now?: () => Date;
@@ -28,7 +31,8 @@ export interface ApiDeps {
 }
 
 /** The same, complete: what routes are given. */
-export interface Hub extends Omit<ApiDeps, 'now' | 'metrics'> {
+export interface Hub extends Omit<ApiDeps, 'now' | 'metrics' | 'rates'> {
   readonly metrics: Metrics;
+  readonly rates: LiveRates;
   now(): Date;
 }

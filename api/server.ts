@@ -1,9 +1,10 @@
 /** The API's process: configuration, logger, store, workflow client and connectors put together; start and end. */
 import { createServer, type Server } from 'node:http';
 import { Client, Connection } from '@temporalio/client';
+import { createLiveRates } from '../activities/rates';
 import { loadConfig } from '../config/env';
 import { createLogger, type Logger } from '../config/logger';
-import { createConnectors } from '../connectors';
+import { createConnectors, createRates } from '../connectors';
 import { connectStore } from '../store';
 import { isDatabaseDown } from '../store/database';
 import { createProcesses } from '../workflows/client';
@@ -121,7 +122,9 @@ async function main(): Promise<void> {
 
   const metrics = createMetrics(true);
   const connectors = createConnectors(config.platforms, { ...config.platformHttp, logger });
-  const server = createServer(createApp({ config, store, processes, connectors, logger, metrics }));
+  const provider = createRates(config.rates.url, { ...config.platformHttp, logger });
+  const rates = createLiveRates({ store, provider, renewAfterMs: config.rates.renewAfterMs, logger });
+  const server = createServer(createApp({ config, store, processes, connectors, rates, logger, metrics }));
   server.requestTimeout = REQUEST_MS;
   const metricsServer = config.api.metricsPort === 0 ? null : createServer(createMetricsApp(metrics));
   if (metricsServer) await listen(metricsServer, config.api.metricsPort, config.api.host);

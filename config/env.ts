@@ -113,6 +113,9 @@ const variables = {
   LAZADA_APP_KEY: z.string().optional(),
   LAZADA_APP_SECRET: z.string().optional(),
 
+  RATES_URL: httpUrl.optional(),
+  RATES_RENEW_AFTER_MS: milliseconds(3_600_000, 1_000),
+
   PUSH_PACING_MS: milliseconds(500),
   LANE_BATCHES_PER_PASS: wholeNumber(1, 10_000, 40),
   LANE_ATTEMPTS: wholeNumber(1, 1000, 8),
@@ -257,6 +260,8 @@ function toConfig(values: Variables) {
       taskQueuePrefix: values.TEMPORAL_TASK_QUEUE_PREFIX,
     },
     platforms: { shopee: shopeeOf(values), lazada: lazadaOf(values) },
+    /** Live exchange rates; without an address only fixed rates count. */
+    rates: { url: values.RATES_URL, renewAfterMs: values.RATES_RENEW_AFTER_MS },
     lanes: {
       pacingMs: values.PUSH_PACING_MS,
       batchesPerPass: values.LANE_BATCHES_PER_PASS,

@@ -39,3 +39,5 @@ export const SHIPMENT_LOOK_MS = 600_000;
 export const SWEEP_MS = 120_000;
 /** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */
 export const LANE_LINGER_MS = 10_000;
+/** A live exchange rate is fetched again when it is older; providers renew theirs daily to hourly. */
+export const RATES_RENEW_AFTER_MS = 3_600_000;

@@ -7,7 +7,7 @@ import http from 'node:http';
 import https from 'node:https';
 import axios, { type AxiosInstance } from 'axios';
 import pRetry from 'p-retry';
-import { type Platform, PlatformError } from './port';
+import { type Neighbour, PlatformError } from './port';
 
 /** The part of a logger that connectors use. Fields are host, path and numbers: never a query, header or body. */
 export interface ConnectorLogger {
@@ -78,7 +78,7 @@ const NEVER_SENT = new Set([
  * Makes the HTTP side of one platform's connector.
  * @throws never at construction; see `PlatformHttp.call`.
  */
-export function createPlatformHttp(platform: Platform, options: PlatformHttpOptions): PlatformHttp {
+export function createPlatformHttp(platform: Neighbour, options: PlatformHttpOptions): PlatformHttp {
   const client = axios.create({
     timeout: options.timeoutMs,
     maxRedirects: 0,
@@ -98,7 +98,7 @@ export function createPlatformHttp(platform: Platform, options: PlatformHttpOpti
 
 async function callWithRetry<T>(
   client: AxiosInstance,
-  platform: Platform,
+  platform: Neighbour,
   options: PlatformHttpOptions,
   call: PlatformCall<T>,
 ): Promise<T> {
@@ -140,7 +140,7 @@ async function callWithRetry<T>(
 
 async function send(
   client: AxiosInstance,
-  platform: Platform,
+  platform: Neighbour,
   options: PlatformHttpOptions,
   call: PlatformCall<unknown>,
 ): Promise<PlatformAnswer> {
@@ -162,7 +162,7 @@ async function send(
 }
 
 function readAnswer(
-  platform: Platform,
+  platform: Neighbour,
   call: PlatformCall<unknown>,
   status: number,
   text: string,
@@ -184,7 +184,7 @@ function readAnswer(
 
 /** The failure that an HTTP status means by itself, where the platform's envelope says nothing better. */
 export function statusError(
-  platform: Platform,
+  platform: Neighbour,
   call: Pick<PlatformCall<unknown>, 'path' | 'idempotent'>,
   answer: PlatformAnswer,
 ): PlatformError {
@@ -201,7 +201,7 @@ export function statusError(
 }
 
 /** Turns whatever was thrown into our error, cleaned of everything the call must keep to itself. */
-function asPlatformError(platform: Platform, call: PlatformCall<unknown>, thrown: unknown): PlatformError {
+function asPlatformError(platform: Neighbour, call: PlatformCall<unknown>, thrown: unknown): PlatformError {
   if (thrown instanceof PlatformError) {
     return new PlatformError(
       thrown.kind,

@@ -3,11 +3,18 @@ import type { PlatformHttpOptions } from './http';
 import { createLazadaConnector, type LazadaOptions } from './marketplaces/lazada/client';
 import { createShopeeConnector, type ShopeeOptions } from './marketplaces/shopee/client';
 import type { Connectors } from './port';
+import { createRateProvider } from './rates/client';
+import type { RateProvider } from './rates/port';
 
 /** `config.platforms`: each platform is there as a whole or not at all. */
 export interface PlatformSettings {
   readonly shopee?: Omit<ShopeeOptions, 'http' | 'now'>;
   readonly lazada?: Omit<LazadaOptions, 'http' | 'now'>;
+}
+
+/** The provider of live rates; null where no address is configured. */
+export function createRates(url: string | undefined, http: PlatformHttpOptions): RateProvider | null {
+  return url === undefined ? null : createRateProvider({ baseUrl: url, http });
 }
 
 /** Makes a connector for each configured platform. Nothing is called yet. */

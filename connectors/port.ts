@@ -183,6 +183,9 @@ export interface MarketplaceConnector {
   }): PushVerdict;
 }
 
+/** Whom a call went to: a platform, or the provider of live rates. */
+export type Neighbour = Platform | 'rates';
+
 /** How a call failed; see platforms.md. The message never holds a secret, a token or a URL with a query. */
 export type PlatformErrorKind = 'throttled' | 'token_expired' | 'unauthorised' | 'rejected' | 'unavailable';
 
@@ -190,7 +193,7 @@ export class PlatformError extends Error {
   override readonly name = 'PlatformError';
   constructor(
     readonly kind: PlatformErrorKind,
-    readonly platform: Platform,
+    readonly platform: Neighbour,
     /** The platform's own code, e.g. `error_rate_limit`, or `http_503`, `timeout`, `connection`. */
     readonly code: string,
     message: string,

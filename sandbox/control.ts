@@ -9,6 +9,7 @@ import type {
   ShopInput,
 } from './marketplaces/control-schemas';
 import type { Fault, FaultKind } from './marketplaces/faults';
+import type { RatesInput } from './marketplaces/rates';
 import type { SandboxOrder, SandboxPlatform, SandboxPush, SandboxShop } from './marketplaces/state';
 
 export type ShopView = Pick<SandboxShop, 'platform' | 'shopId' | 'name' | 'currency' | 'items'>;
@@ -33,6 +34,10 @@ export function createSandboxControl(url: string) {
     health: () => call<{ ok: boolean; shops: number; orders: number }>('GET', '/health'),
     /** Where pushes go: the hub's public address. */
     configure: (settings: SettingsInput) => call<SettingsInput>('PUT', '/settings', settings),
+    /** Changes what the provider of exchange rates quotes, or takes it down. */
+    setRates: (input: RatesInput) => call<{ calls: number }>('PUT', '/rates', input),
+    /** How often it was asked. */
+    rates: () => call<{ calls: number }>('GET', '/rates'),
     /** Forgets shops, orders, faults, calls and pushes. */
     reset: () => call<{ ok: boolean }>('POST', '/reset'),
 

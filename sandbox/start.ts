@@ -129,6 +129,7 @@ function environmentOf(secrets: Secrets, ports: Ports, engines: Engines, folder:
     LAZADA_AUTH_BASE_URL: `${sandboxUrl}/lazada/rest`,
     LAZADA_APP_KEY: secrets.lazadaAppKey,
     LAZADA_APP_SECRET: secrets.lazadaAppSecret,
+    RATES_URL: `${sandboxUrl}/rates`,
   };
   const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
   const apiUrl = given.PUBLIC_URL ?? `http://127.0.0.1:${ports.api}`;

@@ -22,6 +22,7 @@ import { createPartnershipRepository } from './repositories/partnerships';
 import { createPriceRepository } from './repositories/prices';
 import { createProductRepository } from './repositories/products';
 import { createPushRepository } from './repositories/pushes';
+import { createRateRepository } from './repositories/rates';
 import { createStockRepository } from './repositories/stock';
 import { createStoreRepository } from './repositories/stores';
 import { createSubscriptionRepository } from './repositories/subscriptions';
@@ -53,6 +54,7 @@ export function createStore(database: Database) {
     prices: createPriceRepository(database),
     products: createProductRepository(database),
     pushes: createPushRepository(database),
+    rates: createRateRepository(database),
     stock: createStockRepository(database),
     stores: createStoreRepository(database),
     subscriptions: createSubscriptionRepository(database),

@@ -4,11 +4,13 @@ import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@tem
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from '../activities';
 import { noOutboundOrders, type OutboundOrders } from '../activities/deps';
+import { createLiveRates } from '../activities/rates';
 import { createStoreAccess } from '../activities/tokens';
 import type { Logger } from '../config/logger';
-import { ORDER_REFUSED_AFTER_MS } from '../config/timeouts';
+import { ORDER_REFUSED_AFTER_MS, RATES_RENEW_AFTER_MS } from '../config/timeouts';
 import type { Notifiers } from '../connectors/notifications/port';
 import type { Connectors } from '../connectors/port';
+import type { RateProvider } from '../connectors/rates/port';
 import type { Store } from '../store';
 import type { Processes } from '../workflows/client';
 import { createDataConverter, type PayloadKey } from '../workflows/encoding';
@@ -22,6 +24,9 @@ export interface HubWorkerOptions {
   readonly store: Store;
   readonly processes: Processes;
   readonly connectors: Connectors;
+  /** Null where none is configured, or absent. */
+  readonly rateProvider?: RateProvider | null;
+  readonly ratesRenewAfterMs?: number;
   readonly notifiers: Notifiers;
   /** Warehouses that others run; none where absent. */
   readonly outbound?: OutboundOrders;
@@ -54,6 +59,12 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       processes,
       logger,
       access: createStoreAccess({ store, connectors }),
+      rates: createLiveRates({
+        store,
+        provider: options.rateProvider ?? null,
+        renewAfterMs: options.ratesRenewAfterMs ?? RATES_RENEW_AFTER_MS,
+        logger,
+      }),
       notifiers: options.notifiers,
       outbound: options.outbound ?? noOutboundOrders,
       heartbeat: (details) => Context.current().heartbeat(details),

@@ -4,7 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { type Config, loadConfig } from '../config/env';
 import { createLogger, type Logger } from '../config/logger';
-import { createConnectors } from '../connectors';
+import { createConnectors, createRates } from '../connectors';
 import { createNotifiers } from '../connectors/notifications';
 import { connectStore } from '../store';
 import { createProcesses } from '../workflows/client';
@@ -119,6 +119,8 @@ async function main(): Promise<void> {
     store,
     processes,
     connectors: createConnectors(config.platforms, { ...config.platformHttp, logger }),
+    rateProvider: createRates(config.rates.url, { ...config.platformHttp, logger }),
+    ratesRenewAfterMs: config.rates.renewAfterMs,
     notifiers: createNotifiers(config.notifications),
     logger,
     workflowBundle: await bundleWorkflows(logger),

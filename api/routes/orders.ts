@@ -158,6 +158,7 @@ async function takeIn(
 ) {
   const shop = body.store === undefined ? null : await hub.store.stores.get(account, body.store);
   const at = hub.now().getTime();
+  await hub.rates.ensureFor(account);
   return hub.store.orders.takeIn({
     account,
     store: shop?._id ?? 'api',

@@ -366,8 +366,9 @@ const distributorProductRoutes = [
     query: z.strictObject({ claimed: queryFlag.optional() }),
     paged: true,
     answers: { 200: listOf(visibleProduct) },
-    async handle({ account, params, query, page }, { store }) {
+    async handle({ account, params, query, page }, { store, rates }) {
       const partnership = await store.partnerships.get(account, params.id);
+      await rates.ensure(await store.partnerships.supplier(partnership.supplier), partnership.settlementCurrency);
       const products = await store.products.visible(account, params.id, query, page);
       return listed(products, (row) => visibleProductOf(row, partnership));
     },
@@ -383,13 +384,14 @@ const distributorProductRoutes = [
       as: skuCode.optional().openapi({ description: 'The code of the own SKU; the supplier’s where it is left out' }),
     }),
     answers: { 201: claim },
-    async handle({ account, params, body }, { store, processes }) {
+    async handle({ account, params, body }, { store, processes, rates }) {
+      const { supplier, settlementCurrency } = await store.partnerships.get(account, params.id);
+      await rates.ensure(await store.partnerships.supplier(supplier), settlementCurrency);
       const { claim: row, lanes } = await store.claims.claim(account, params.id, {
         sku: body.sku,
         as: body.as ?? null,
       });
       processes.wakeLanes(lanes);
-      const { settlementCurrency } = await store.partnerships.get(account, params.id);
       return { status: 201, body: claimOf(row, settlementCurrency) };
     },
   }),

@@ -7,6 +7,7 @@ import { PRICE_STEPS, RATE_SOURCES } from '../../domain/pricing';
 import { UNSEEN_CAUSES, VISIBILITY_KINDS, type VisibilityRule } from '../../domain/visibility';
 import type { VisibilityRuleDoc } from '../../store/models/documents';
 import type { ExplainedOffer } from '../../store/repositories/offers';
+import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
 import { created, listed, listOf, noContent, ok, route } from '../route';
 import { currency, id, moneyAnswer, moneyOf, skuCode, time } from '../schemas/values';
@@ -244,6 +245,12 @@ function quoteOf(row: ExplainedOffer, rounding: (typeof ROUNDINGS)[number], base
   };
 }
 
+/** A live rate that is missing is fetched before the price is explained. */
+async function ensureRate({ store, rates }: Hub, supplier: string, distributor: string): Promise<void> {
+  const { settlementCurrency } = await store.offers.partnershipOf(supplier, distributor);
+  await rates.ensure(await store.partnerships.supplier(supplier), settlementCurrency);
+}
+
 const oneOffer = z.strictObject({
   distributor: id.openapi({ description: 'The id of their partnership, or of their account' }),
   sku: skuCode,
@@ -258,8 +265,10 @@ const explainRoutes = [
     summary: 'Why a distributor sees a product or not: every cause that holds',
     query: oneOffer,
     answers: { 200: explanation },
-    handle: async ({ account, query }, { store }) =>
-      ok(explanationOf(await store.offers.explainOne(account, query.distributor, query.sku))),
+    async handle({ account, query }, hub) {
+      await ensureRate(hub, account, query.distributor);
+      return ok(explanationOf(await hub.store.offers.explainOne(account, query.distributor, query.sku)));
+    },
   }),
   route({
     method: 'get',
@@ -269,8 +278,9 @@ const explainRoutes = [
     summary: 'The same for each product, by SKU',
     paged: true,
     answers: { 200: listOf(explanation) },
-    async handle({ account, params, page }, { store }) {
-      const all = await store.offers.explainAll(account, params.id);
+    async handle({ account, params, page }, hub) {
+      await ensureRate(hub, account, params.id);
+      const all = await hub.store.offers.explainAll(account, params.id);
       const rest = all.filter(({ product }) => page.after === null || product.sku > page.after);
       const items = rest.slice(0, page.limit);
       const last = items.at(-1)?.product.sku ?? null;
@@ -285,10 +295,11 @@ const explainRoutes = [
     summary: 'Why a distributor has this price: each step, the rate, shown against billed',
     query: oneOffer,
     answers: { 200: quote },
-    async handle({ account, query }, { store, now }) {
-      const { rounding, baseCurrency } = await store.partnerships.supplier(account);
-      const row = await store.offers.explainOne(account, query.distributor, query.sku);
-      return ok(quoteOf(row, rounding, baseCurrency, now()));
+    async handle({ account, query }, hub) {
+      await ensureRate(hub, account, query.distributor);
+      const { rounding, baseCurrency } = await hub.store.partnerships.supplier(account);
+      const row = await hub.store.offers.explainOne(account, query.distributor, query.sku);
+      return ok(quoteOf(row, rounding, baseCurrency, hub.now()));
     },
   }),
 ];

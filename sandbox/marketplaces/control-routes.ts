@@ -5,6 +5,7 @@ import { faultInput, orderChange, orderInput, pushRepeat, settingsInput, shopInp
 import { FAULT_KINDS, type Fault } from './faults';
 import { LAZADA_COUNTRY } from './lazada';
 import type { Pushes } from './pushes';
+import { ratesInput } from './rates';
 import {
   emptyState,
   issueCode,
@@ -61,6 +62,13 @@ function addCommonRoutes(router: Router, world: World, pushes: Pushes): void {
   router.get('/health', (_req, res) => {
     res.json({ ok: true, shops: world.store.state.shops.length, orders: world.store.state.orders.length });
   });
+  router.get('/rates', (_req, res) => {
+    res.json({ calls: world.rates.calls });
+  });
+  router.put('/rates', (req, res) => {
+    world.rates.set(ratesInput.parse(req.body));
+    res.json({ calls: world.rates.calls });
+  });
   router.put('/settings', (req, res) => {
     const { callbackBaseUrl } = settingsInput.parse(req.body);
     world.store.state.callbackBaseUrl = callbackBaseUrl?.replace(/\/+$/, '') ?? null;
@@ -71,6 +79,7 @@ function addCommonRoutes(router: Router, world: World, pushes: Pushes): void {
     pushes.reset();
     world.faults.clear();
     world.calls.clear();
+    world.rates.reset();
     const { callbackBaseUrl, nextNumber } = world.store.state;
     // Ids go on counting: what an earlier test remembers never names something new.
     world.store.state = { ...emptyState(), callbackBaseUrl, nextNumber };

@@ -1,5 +1,5 @@
 /**
- * The sandbox: Shopee at `/shopee`, Lazada at `/lazada/rest`, and the control route at `/control`, as one HTTP server.
+ * The sandbox: Shopee at `/shopee`, Lazada at `/lazada/rest`, exchange rates at `/rates`, and the control route at `/control`, as one HTTP server.
  * See sandbox/README.md.
  */
 import { createServer } from 'node:http';
@@ -11,6 +11,7 @@ import { createControlRoutes } from './control-routes';
 import { Faults } from './faults';
 import { createLazada } from './lazada';
 import { DEFAULT_PUSH_TIMING, Pushes, type PushTiming } from './pushes';
+import { SandboxRates } from './rates';
 import { createShopee } from './shopee';
 import { SandboxStore } from './state';
 import { type SandboxKeys, serve, type Vendor, type World } from './world';
@@ -48,6 +49,7 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
     store,
     faults: new Faults(),
     calls: new ReceivedCalls(),
+    rates: new SandboxRates(),
     keys: { shopee: options.shopee, lazada: options.lazada },
     now: options.now ?? Date.now,
     log: options.log ?? (() => {}),
@@ -80,6 +82,7 @@ function createApp(world: World, pushes: Pushes): Express {
   app.use('/control', createControlRoutes(world, pushes));
   app.get('/shopee/api/v2/shop/auth_partner', (req, res) => shopeeAuthorisation(world, req, res));
   app.get('/lazada/oauth/authorize', (req, res) => lazadaAuthorisation(world, req, res));
+  app.get('/rates/latest', (req, res) => world.rates.answer(req, res));
   mount(app, world, '/shopee', createShopee(world));
   mount(app, world, '/lazada/rest', createLazada(world));
   return app;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { ReceivedCall, ReceivedCalls } from './calls';
 import type { Faults } from './faults';
+import type { SandboxRates } from './rates';
 import type { SandboxPlatform, SandboxStore } from './state';
 
 export interface SandboxKeys {
@@ -14,6 +15,7 @@ export interface World {
   readonly store: SandboxStore;
   readonly faults: Faults;
   readonly calls: ReceivedCalls;
+  readonly rates: SandboxRates;
   readonly keys: SandboxKeys;
   readonly now: () => number;
   readonly log: (message: string, fields: Record<string, unknown>) => void;

@@ -147,6 +147,16 @@ export interface DisabledProductDoc {
   at: Date;
 }
 
+/** `_id` = from/to. The last good live rate, for all accounts. */
+export interface LiveRateDoc {
+  _id: string;
+  from: Currency;
+  to: Currency;
+  /** An exact decimal string. */
+  rate: string;
+  fetchedAt: Date;
+}
+
 /** A level of distributors, with its pricing rule. */
 export interface PriceLevelDoc {
   _id: string;

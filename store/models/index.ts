@@ -149,6 +149,7 @@ const schemas = {
     { _id: text, supplier: text, sku: text, distributor: text, at: time },
     [{ supplier: 1, distributor: 1 }],
   ),
+  liveRates: schema<D.LiveRateDoc>({ _id: text, from: text, to: text, rate: text, fetchedAt: time }),
   priceLevels: schema<D.PriceLevelDoc>(
     { _id: text, supplier: text, name: text, rule: value, uses: whole, createdAt: time, updatedAt: time },
     [{ supplier: 1, _id: 1 }],

@@ -4,6 +4,7 @@ import { type Currency, fractionOf, money } from '../../domain/money';
 import { decidePrice, type PriceDecision, type PriceInput, type RateFound } from '../../domain/pricing';
 import { type Database, found } from '../database';
 import type { PriceLevelDoc, ProductDoc, SupplierDoc } from '../models/documents';
+import { createRateRepository, pairNeeded } from './rates';
 
 /** For whom a price is: what of the partnership decides it. */
 export interface PriceTerms {
@@ -24,10 +25,15 @@ export type PriceRepository = ReturnType<typeof createPriceRepository>;
 
 export function createPriceRepository(db: Database) {
   const { models } = db;
+  const rates = createRateRepository(db);
 
   /** The fixed rate for this direction, else the live one, else none. */
-  async function rate(_session: ClientSession | null, supplier: SupplierDoc, to: Currency): Promise<RateFound | null> {
-    return fixedRate(supplier, to);
+  async function rate(session: ClientSession | null, supplier: SupplierDoc, to: Currency): Promise<RateFound | null> {
+    const pair = pairNeeded(supplier, to);
+    if (pair === null) return fixedRate(supplier, to);
+    const live = await rates.live(session, pair);
+    const value = live ? fractionOf(live.rate) : null;
+    return live && value ? { value, text: live.rate, source: 'live', fetchedAt: live.fetchedAt.getTime() } : null;
   }
 
   function inputFor(

@@ -5,9 +5,10 @@ import { Writable } from 'node:stream';
 import type { Express } from 'express';
 import type { MongoClient } from 'mongodb';
 import supertest from 'supertest';
+import { createLiveRates } from '../../activities/rates';
 import { createApp } from '../../api/app';
 import { createLogger } from '../../config/logger';
-import { createConnectors } from '../../connectors';
+import { createConnectors, createRates } from '../../connectors';
 import type { Connectors } from '../../connectors/port';
 import type { Permission } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
@@ -126,6 +127,17 @@ export interface ApiOptions {
   readonly withoutMail?: boolean;
   readonly trustProxy?: number;
   readonly now?: () => Date;
+  /** A provider of live rates that is there; its rates are old at once. */
+  readonly ratesUrl?: string;
+}
+
+/** A clock that goes on by a minute whenever it is read. */
+function eachMinute(): () => number {
+  let at = Date.now();
+  return () => {
+    at += 60_000;
+    return at;
+  };
 }
 
 /** Starts the edge on a database of its own. */
@@ -177,6 +189,14 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     store,
     processes,
     connectors,
+    rates: createLiveRates({
+      store,
+      provider: createRates(options.ratesUrl, { timeoutMs: 500, tries: 1, waitMs: 1, logger }),
+      renewAfterMs: 0,
+      logger,
+      // Each look is long after the last.
+      now: eachMinute(),
+    }),
     logger,
     checkAnswers: true,
     ...(options.now ? { now: options.now } : {}),

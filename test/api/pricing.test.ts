@@ -1,4 +1,7 @@
 /** Prices as the parties see them over HTTP. Contract: catalogue.md, Distribution price. */
+import { createSandboxControl } from '../../sandbox/control';
+import { type RunningSandbox, startSandbox } from '../../sandbox/marketplaces';
+import { SANDBOX_KEYS } from '../support/hub';
 import {
   type Api,
   addAccount,
@@ -179,5 +182,62 @@ describe('the price shown and the price billed', () => {
     expect(after.claim).toMatchObject({ shownPrice: myr('2.00'), billedPrice: myr('2.00') });
     const fixed = await expectStatus(as(api, claiming.distributor).get(`/v1/orders/${before.id}`), 200);
     expect(fixed.body.packages[0].lines[0].price).toEqual(myr('1.00'));
+  });
+});
+
+describe('live rates', () => {
+  let sandbox: RunningSandbox;
+  let live: Api;
+  beforeAll(async () => {
+    sandbox = await startSandbox({ port: 0, ...SANDBOX_KEYS });
+    live = await startApi({ ratesUrl: `${sandbox.url}/rates` });
+  });
+  afterAll(async () => {
+    await live.close();
+    await sandbox.close();
+  });
+
+  it('count where there is no fixed one; the last good one stays, with its age', async () => {
+    const control = createSandboxControl(sandbox.url);
+    await control.setRates({ quotes: { 'MYR/SGD': 0.3, 'MYR/BRL': null } });
+    const supplier = await liveSupplier(live);
+    const of = await partner(live, supplier, { settlementCurrency: 'SGD' });
+    const sgd = (amount: string) => ({ amount, currency: 'SGD' });
+    const quote = async (id = of.id) =>
+      (await expectStatus(as(live, supplier).get(`/v1/supplier/price-quote?distributor=${id}&sku=SKU-1`), 200)).body;
+    const first = await quote();
+    expect(first).toMatchObject({
+      price: sgd('3.75'),
+      rate: { rate: '0.3', source: 'live', ageSeconds: expect.any(Number) },
+    });
+    expect(first.rate.fetchedAt).toMatch(/^20\d\d-/);
+    const claims = `/v1/distributor/suppliers/${of.id}/claims`;
+    const claimed = await expectStatus(as(live, of.distributor).post(claims, { sku: 'SKU-1' }), 201);
+    expect(claimed.body.shownPrice).toEqual(sgd('3.75'));
+
+    // A new rate is a new price, which waits for the next order.
+    await control.setRates({ quotes: { 'MYR/SGD': 0.32 } });
+    for (let look = 0; (await quote()).rate.rate !== '0.32'; look += 1) expect(look).toBeLessThan(100);
+    expect(await quote()).toMatchObject({ price: sgd('4.00'), shown: sgd('3.75'), waiting: sgd('4.00') });
+    await control.setRates({ down: true });
+    const order = await addOrder(live, of.distributor, 1);
+    expect(order.packages[0].lines[0].price).toEqual(sgd('4.00'));
+    expect(await quote()).toMatchObject({ rate: { rate: '0.32', source: 'live' }, waiting: null, billed: sgd('4.00') });
+
+    // The supplier’s own comes first, in its direction alone.
+    const fix = (from: string, to: string, rate: string) =>
+      expectStatus(as(live, supplier).put('/v1/exchange-rates', { rates: [{ from, to, rate }] }), 200);
+    await fix('SGD', 'MYR', '5');
+    expect((await quote()).rate).toMatchObject({ rate: '0.32', source: 'live' });
+    await fix('MYR', 'SGD', '0.2');
+    expect(await quote()).toMatchObject({
+      price: sgd('2.50'),
+      rate: { rate: '0.2', source: 'fixed', fetchedAt: null },
+    });
+
+    // None: no price, never one of 0.
+    await control.setRates({ down: false });
+    const inReal = await partner(live, supplier, { settlementCurrency: 'BRL' });
+    expect(await quote(inReal.id)).toMatchObject({ price: null, reason: 'exchange_rate_missing', rate: null });
   });
 });

@@ -45,6 +45,7 @@ describe('the configuration', () => {
       mongo: { uri: 'mongodb://127.0.0.1:27017', database: 'tradelane' },
       temporal: { address: '127.0.0.1:7233', namespace: 'default', taskQueuePrefix: 'tradelane' },
       platforms: { shopee: undefined, lazada: undefined },
+      rates: { url: undefined, renewAfterMs: 3_600_000 },
       lanes: { pacingMs: 500, batchesPerPass: 40, attempts: 8, firstWaitMs: 1000, longestWaitMs: 60_000 },
       orderPush: { attempts: 8, firstWaitMs: 1000, longestWaitMs: 60_000, parkedMs: 259_200_000 },
       // 7 days; 3 days and again after 14.

@@ -524,6 +524,7 @@ const PATHS: Record<string, Path> = {
       setups: 0,
       partnerships: 0,
       renewed: 0,
+      rates: 0,
       audited: 0,
     }),
   }),

@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import type { OutboundOrders } from '../../activities/deps';
 import { createLogger, type Logger } from '../../config/logger';
-import { createConnectors } from '../../connectors';
+import { createConnectors, createRates } from '../../connectors';
 import { createNotifiers } from '../../connectors/notifications';
 import type { NotifierOptions, Notifiers } from '../../connectors/notifications/port';
 import type { Connectors } from '../../connectors/port';
@@ -157,6 +157,7 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
       store: workerStore,
       processes,
       connectors,
+      rateProvider: createRates(`${sandbox.url}/rates`, { timeoutMs: 1_000, tries: 1, waitMs: 1, logger }),
       notifiers,
       ...(options.outbound ? { outbound: options.outbound } : {}),
       logger,
