@@ -182,9 +182,12 @@ export interface InputProblem {
   readonly detail: string;
 }
 
+/** Members that each problem body has of its own (RFC 9457): an object's status is told as `currentStatus`. */
+type ReservedMembers = { readonly [Name in 'type' | 'title' | 'status' | 'detail' | 'code' | 'errors']?: never };
+
 export interface FailureExtra {
   /** Members added to the problem body, e.g. `available`, `blockers`, `permission`. Nothing internal. */
-  readonly members?: Readonly<Record<string, unknown>>;
+  readonly members?: Readonly<Record<string, unknown>> & ReservedMembers;
   readonly errors?: readonly InputProblem[];
   readonly retryAfterMs?: number;
   readonly cause?: unknown;

@@ -20,6 +20,8 @@ export interface AccountDoc {
   inventoryEnabled: boolean;
   /** Orders per calendar month (UTC); null is without limit. */
   orderQuota: number | null;
+  /** Written by whoever writes the account's push rules, so that two conflict. */
+  ruleTurns?: number;
   createdAt: Date;
 }
 
@@ -220,8 +222,6 @@ export interface PartnershipDoc {
   note: Sealed | null;
   /** The command of the last move, so that its repeat is answered as the first was. */
   lastCommand: string | null;
-  /** How often something began that only a partnered one may have; written so that it and the end can't pass each other. */
-  followers: number;
   appliedAt: Date;
   decidedAt: Date | null;
   endedAt: Date | null;
@@ -389,7 +389,7 @@ export interface StoreDoc {
   platform: string;
   name: string;
   shopId: string | null;
-  /** platform:shop while connected; one shop belongs to one account. */
+  /** platform:shop while connected. */
   shopKey: string | null;
   status: 'authorizing' | 'connected' | 'needs_authorization' | 'disconnected';
   tokens: Sealed | null;
@@ -402,6 +402,12 @@ export interface StoreDoc {
   /** One refresher at a time: who holds it and until when. */
   refreshLease: { holder: string; until: Date } | null;
   createdAt: Date;
+}
+
+/** `_id` = platform:shop. Exists while a store is connected to it, so that one shop belongs to one account. */
+export interface ShopDoc {
+  _id: string;
+  store: string;
 }
 
 /** `_id` = SHA-256 of the state. Single use, ten minutes. */

@@ -33,6 +33,8 @@ function schema<T>(definition: Record<keyof T & string, unknown>, ...indexes: [R
   return made;
 }
 
+// On the embedded engine a unique index keeps its entry of a value that an update took away: the value stays taken until the
+// document is deleted. So unique indexes cover what never changes; what is unique for a time is a document of its own.
 const schemas = {
   // By id only.
   accounts: schema<D.AccountDoc>({
@@ -41,6 +43,7 @@ const schemas = {
     plan: text,
     inventoryEnabled: flag,
     orderQuota: optionalNumber,
+    ruleTurns: { type: Number },
     createdAt: time,
   }),
   apiKeys: schema<D.ApiKeyDoc>(
@@ -183,7 +186,6 @@ const schemas = {
       reason: optionalText,
       note: optionalText,
       lastCommand: optionalText,
-      followers: whole,
       appliedAt: time,
       decidedAt: optionalTime,
       endedAt: optionalTime,
@@ -325,11 +327,12 @@ const schemas = {
       createdAt: time,
     },
     [{ account: 1, _id: 1 }],
-    // One shop belongs to one account.
-    [{ shopKey: 1 }, { unique: true, partialFilterExpression: { shopKey: { $type: 'string' } } }],
+    // Whose shop a push is about.
+    [{ shopKey: 1 }],
     // Tokens near their end, for the sweep.
     [{ status: 1, accessExpiresAt: 1 }],
   ),
+  shops: schema<D.ShopDoc>({ _id: text, store: text }),
   authorizationStates: schema<D.AuthorizationStateDoc>({ _id: text, account: text, store: text, expiresAt: time }, [
     { expiresAt: 1 },
     { expireAfterSeconds: 0 },
@@ -412,7 +415,7 @@ const schemas = {
       quantity: value,
       updatedAt: time,
     },
-    [{ account: 1, priority: 1 }, { unique: true }],
+    [{ account: 1, priority: 1 }],
   ),
   orders: schema<D.OrderDoc>(
     {

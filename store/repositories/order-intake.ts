@@ -192,13 +192,23 @@ export function createOrderIntake(db: Database) {
     return partnership.settlementCurrency;
   }
 
-  /** The first of the given warehouses with enough for every line, else the first. */
+  /** The first of the warehouses with enough for every line, else the first; of a supplier's, those that are given now. */
   async function assignWarehouse(session: ClientSession, account: string, source: Source) {
+    const { partnership } = source;
+    const given =
+      partnership === null
+        ? null
+        : await models.partnerships.findById(partnership, { warehouses: 1 }).session(session).lean();
     const places = await models.warehouses
       .find(
-        source.partnership === null
+        partnership === null
           ? { account, kind: 'own' }
-          : { account, kind: 'supplier', 'source.partnership': source.partnership },
+          : {
+              account,
+              kind: 'supplier',
+              'source.partnership': partnership,
+              'source.warehouse': { $in: given?.warehouses ?? [] },
+            },
       )
       .sort({ _id: 1 })
       .session(session)

@@ -387,12 +387,14 @@ export function createOrderRepository(db: Database) {
         const supplier = terms.supplier._id;
         const there = { workflowId: orderPushId(id, pkg.attempt), attempt: pkg.attempt, package: id, supplier };
         if (pkg.status === 'recalled')
-          throw new HubError('not_pushable', 'The package was recalled', { members: { status: pkg.status } });
+          throw new HubError('not_pushable', 'The package was recalled', { members: { currentStatus: pkg.status } });
         if (pkg.supplyOrder !== null) return { kind: 'pushed', ...there, supplyOrder: pkg.supplyOrder };
         if (pkg.parked) return { kind: 'parked', ...there };
         if (pkg.status === 'pushing') return { kind: 'running', ...there };
         if (pkg.status !== 'new' && pkg.status !== 'push_failed')
-          throw new HubError('not_pushable', `The package is ${pkg.status}`, { members: { status: pkg.status } });
+          throw new HubError('not_pushable', `The package is ${pkg.status}`, {
+            members: { currentStatus: pkg.status },
+          });
         const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
         if (order?.state === 'cancelled') throw new HubError('not_pushable', 'The order is cancelled');
         const { blockers } = await judge(session, pkg, terms);

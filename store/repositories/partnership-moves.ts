@@ -281,7 +281,7 @@ export function createPartnershipMoves(db: Database) {
       if (isDeleted(row.status)) throw new HubError('not_found', 'There is no such partnership');
       if (!canMove(row.status, command.move))
         throw new HubError('invalid_transition', `The partnership is ${row.status}`, {
-          members: { status: row.status },
+          members: { currentStatus: row.status },
         });
       const { set, lanes } = await perform(session, row, command);
       const status = PARTNERSHIP_MOVES[command.move].to;
@@ -289,7 +289,14 @@ export function createPartnershipMoves(db: Database) {
         await models.partnerships
           .findOneAndUpdate(
             { _id: id, status: row.status },
-            { $set: { ...set, status, open: !isEnded(status), lastCommand: command.command } },
+            {
+              $set: {
+                ...set,
+                status,
+                open: !isEnded(status),
+                lastCommand: command.command,
+              },
+            },
             { session, returnDocument: 'after' },
           )
           .lean(),

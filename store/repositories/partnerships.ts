@@ -335,7 +335,6 @@ export function createPartnershipRepository(db: Database) {
         reason: null,
         note: null,
         lastCommand: null,
-        followers: 0,
         appliedAt: now(),
         decidedAt: null,
         endedAt: null,
@@ -361,7 +360,7 @@ export function createPartnershipRepository(db: Database) {
         if (same) return same;
         const first = await models.partnerships.findOne({ ...pair, open: true }).lean();
         throw new HubError('partnership_exists', 'There is an open application or partnership already', {
-          members: { partnership: first?._id ?? null, status: first?.status ?? null },
+          members: { partnership: first?._id ?? null, currentStatus: first?.status ?? null },
           cause: error,
         });
       }

@@ -125,7 +125,9 @@ export function createProductRepository(db: Database) {
   ): Promise<PartnershipDoc & { settlementCurrency: Currency }> {
     const row = found(await models.partnerships.findOne({ _id: partnership, distributor }).lean(), 'partnership');
     if (row.status !== 'partnered' || row.settlementCurrency === null)
-      throw new HubError('not_claimable', `The partnership is ${row.status}`, { members: { status: row.status } });
+      throw new HubError('not_claimable', `The partnership is ${row.status}`, {
+        members: { currentStatus: row.status },
+      });
     return row as PartnershipDoc & { settlementCurrency: Currency };
   }
 

@@ -1,10 +1,10 @@
 /** Push rules, and the records of what was pushed where. Contract: stock-push.md. */
 import type { AnyBulkWriteOperation, Document } from 'mongodb';
-import type { QueryFilter } from 'mongoose';
+import type { ClientSession, QueryFilter } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import { PUSH_RULE_LIMIT, type PushRule } from '../../domain/push-rules';
-import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { PushRecordDoc, PushResult, PushRuleDoc } from '../models/documents';
 
 /** How many results a record's history keeps. */
@@ -54,14 +54,14 @@ export function createPushRepository(db: Database) {
     if (errors.length > 0) throw new HubError('invalid_input', 'The rule names what is not there', { errors });
   }
 
-  async function save<T>(priority: number, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (isDuplicateKey(error))
-        throw new HubError('priority_taken', `Another rule has priority ${priority}`, { cause: error });
-      throw error;
-    }
+  /** All who write an account's rules write the account first, so that of two that take one priority the second sees the first. */
+  async function takePriority(session: ClientSession, account: string, priority: number, rule: string): Promise<void> {
+    await models.accounts.updateOne({ _id: account }, { $inc: { ruleTurns: 1 } }, { session });
+    const other = await models.pushRules
+      .findOne({ account, priority, _id: { $ne: rule } }, { _id: 1 })
+      .session(session)
+      .lean();
+    if (other) throw new HubError('priority_taken', `Another rule has priority ${priority}`);
   }
 
   return {
@@ -69,33 +69,33 @@ export function createPushRepository(db: Database) {
     async addRule(account: string, input: RuleInput, command?: string): Promise<PushRuleDoc> {
       await check(account, input);
       const row: PushRuleDoc = { _id: idFor('pushRule', command), account, ...input, revision: 1, updatedAt: now() };
-      return save(input.priority, () =>
-        db.transact(async (session) => {
-          const there = await models.pushRules.findOne({ _id: row._id, account }).session(session).lean();
-          if (there) return there;
-          if ((await models.pushRules.countDocuments({ account }).session(session)) >= PUSH_RULE_LIMIT)
-            throw new HubError('push_rule_limit', `There are ${PUSH_RULE_LIMIT} already`);
-          await models.pushRules.create([row], { session });
-          return row;
-        }, `rules/${account}`),
-      );
+      return db.transact(async (session) => {
+        const there = await models.pushRules.findOne({ _id: row._id, account }).session(session).lean();
+        if (there) return there;
+        await takePriority(session, account, input.priority, row._id);
+        if ((await models.pushRules.countDocuments({ account }).session(session)) >= PUSH_RULE_LIMIT)
+          throw new HubError('push_rule_limit', `There are ${PUSH_RULE_LIMIT} already`);
+        await models.pushRules.create([row], { session });
+        return row;
+      }, `rules/${account}`);
     },
 
     async changeRule(account: string, id: string, set: Partial<RuleInput>): Promise<PushRuleDoc> {
       const before = found(await models.pushRules.findOne({ _id: id, account }).lean(), 'push rule');
       await check(account, { ...toRule(before), ...set });
-      return save(set.priority ?? before.priority, async () =>
-        found(
+      return db.transact(async (session) => {
+        if (set.priority !== undefined) await takePriority(session, account, set.priority, id);
+        return found(
           await models.pushRules
             .findOneAndUpdate(
               { _id: id, account },
               { $set: { ...set, updatedAt: now() }, $inc: { revision: 1 } },
-              { returnDocument: 'after' },
+              { session, returnDocument: 'after' },
             )
             .lean(),
           'push rule',
-        ),
-      );
+        );
+      }, `rules/${account}`);
     },
 
     async removeRule(account: string, id: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { idFor, newId } from '../../domain/ids';
 import { processId, storeLaneId } from '../../domain/process-ids';
-import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
+import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { InboxDoc, ListingDoc, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { createNotificationRepository } from './notifications';
@@ -100,8 +100,8 @@ export function createStoreRepository(db: Database) {
 
     /** A store that waits for its owner's authorisation. */
     async add(account: string, input: { platform: string; name: string; command?: string }): Promise<StoreDoc> {
-      const row: StoreDoc = {
-        _id: idFor('store', input.command),
+      const _id = idFor('store', input.command);
+      const fields: Omit<StoreDoc, '_id'> = {
         account,
         platform: input.platform,
         name: input.name,
@@ -116,7 +116,6 @@ export function createStoreRepository(db: Database) {
         refreshLease: null,
         createdAt: now(),
       };
-      const { _id, ...fields } = row;
       await models.stores.updateOne({ _id }, { $setOnInsert: fields }, { upsert: true });
       return found(await models.stores.findById(_id).lean(), 'store');
     },
@@ -167,7 +166,12 @@ export function createStoreRepository(db: Database) {
       const row = found(await models.stores.findOne({ _id: store, account }).lean(), 'store');
       if (row.shopId !== null && row.shopId !== shop.shopId)
         throw new HubError('store_taken', 'The store belongs to another shop; add a store for this one');
-      try {
+      const shopKey = `${row.platform}:${shop.shopId}`;
+      return db.transact(async (session) => {
+        const holder = await models.shops
+          .findByIdAndUpdate(shopKey, { $setOnInsert: { store } }, { session, upsert: true, returnDocument: 'after' })
+          .lean();
+        if (holder?.store !== store) throw new HubError('store_taken', 'This shop is connected already');
         return found(
           await models.stores
             .findOneAndUpdate(
@@ -175,7 +179,7 @@ export function createStoreRepository(db: Database) {
               {
                 $set: {
                   shopId: shop.shopId,
-                  shopKey: `${row.platform}:${shop.shopId}`,
+                  shopKey,
                   status: 'connected',
                   tokens: cipher.seal(
                     JSON.stringify([shop.tokens.accessToken, shop.tokens.refreshToken]),
@@ -187,16 +191,12 @@ export function createStoreRepository(db: Database) {
                 },
                 $inc: { tokenVersion: 1 },
               },
-              { returnDocument: 'after' },
+              { session, returnDocument: 'after' },
             )
             .lean(),
           'store',
         );
-      } catch (error) {
-        if (isDuplicateKey(error))
-          throw new HubError('store_taken', 'This shop is connected already', { cause: error });
-        throw error;
-      }
+      });
     },
 
     /** Ends the connection; listings stay as history. */
@@ -213,6 +213,7 @@ export function createStoreRepository(db: Database) {
           'store',
         );
         await models.dues.deleteMany({ lane: storeLaneId(store) }, { session });
+        await models.shops.deleteOne({ store }, { session });
         return row;
       });
     },

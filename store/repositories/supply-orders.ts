@@ -108,7 +108,7 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
     const open = row.recall?.open ? row.recall : null;
     const refusal = refusalOfMove(row.status, move, open?.state ?? null);
     if (refusal !== null)
-      throw new HubError('invalid_transition', refusal, { members: { supplyOrder: row.status, move } });
+      throw new HubError('invalid_transition', refusal, { members: { currentStatus: row.status, move } });
     const pkg = found(await models.packages.findById(row.package).session(session).lean(), 'package');
     if (move === 'ship') await takeOut(session, row);
     const shipment = move === 'ship' ? await shipmentOf(session, row, pkg, given) : (row.shipment ?? null);
