@@ -229,7 +229,7 @@ export function createClaimRepository(db: Database) {
     );
     if (row.status !== 'partnered')
       throw new HubError('not_claimable', `The partnership is ${row.status}`, {
-        members: { status: row.status, reason: 'not_partnered' },
+        members: { currentStatus: row.status, reason: 'not_partnered' },
       });
     const claimId = `${partnership}/${input.sku}`;
     const there = await models.claims.findById(claimId).session(session).lean();
