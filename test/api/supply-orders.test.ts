@@ -24,8 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 afterEach(async () => {
-  for (const { partnership } of await api.store.database.models.packages.find().lean())
-    if (partnership !== null) while ((await api.store.mirror.pass(partnership)).more);
+  while ((await api.store.mirror.pass(parties.id)).more);
   expect(await findDocumentProblems(api.store)).toEqual([]);
 });
 
