@@ -10,6 +10,7 @@ import { createSteps } from '../scripts/steps.cjs';
 import { ENVIRONMENT_FILE_VARIABLE } from '../test/support/environment';
 import { bundleWorkflows } from '../worker/bundle';
 import { changeToStore } from './change-to-store';
+import { imports } from './imports';
 import { laneWrites } from './lane-writes';
 import { orderPushes } from './order-pushes';
 import type { Section } from './report';
@@ -20,6 +21,7 @@ const BENCHES: Record<string, () => Promise<Section>> = {
   'lane-writes': laneWrites,
   webhooks,
   'change-to-store': changeToStore,
+  imports,
 };
 
 async function main(): Promise<void> {

@@ -173,6 +173,13 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
     if (steps.length > 0) await models.skus.collection.bulkWrite(steps as never, { session });
   }
 
+  async function rename(session: ClientSession, account: string, names: readonly { sku: string; name: string }[]) {
+    const steps = names.map(({ sku, name }) => ({
+      updateOne: { filter: { _id: skuId(account, sku) }, update: { $set: { name } } },
+    }));
+    if (steps.length > 0) await models.skus.collection.bulkWrite(steps as never, { session });
+  }
+
   async function write(session: ClientSession, context: ApplyContext, changes: readonly SkuChange[]): Promise<void> {
     const { account } = context;
     const made = changes
@@ -192,12 +199,12 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
         }),
       );
     if (made.length > 0) await models.skus.collection.insertMany(made as never, { session });
-    const renamed = changes
-      .filter(({ created, nameBefore, nameAfter }) => !created && nameBefore !== nameAfter)
-      .map(({ sku, nameAfter }) => ({
-        updateOne: { filter: { _id: skuId(account, sku) }, update: { $set: { name: nameAfter } } },
-      }));
-    if (renamed.length > 0) await models.skus.collection.bulkWrite(renamed as never, { session });
+    const renamed = changes.filter(({ created, nameBefore, nameAfter }) => !created && nameBefore !== nameAfter);
+    await rename(
+      session,
+      account,
+      renamed.map(({ sku, nameAfter }) => ({ sku, name: nameAfter })),
+    );
     await countInSets(session, account, made, 1);
     for (const { sku, publication } of changes)
       if (publication !== null)
@@ -262,6 +269,7 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
       );
       const left: RowLeft[] = [];
       const removed: SkuChange[] = [];
+      const renamed: { sku: string; name: string }[] = [];
       for (const change of [...changes].reverse()) {
         const { line, sku } = change;
         const stays = (detail: string) => left.push({ line, sku, detail });
@@ -287,9 +295,9 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
         }
         if (change.created && change.publication === null && held.has(sku)) stays('it is a distribution product');
         else if (change.created) removed.push(change);
-        else if (isNamed)
-          await models.skus.updateOne({ _id: skuId(account, sku) }, { $set: { name: change.nameBefore } }, { session });
+        else if (isNamed) renamed.push({ sku, name: change.nameBefore ?? '' });
       }
+      await rename(session, account, renamed);
       await models.skus.deleteMany({ _id: { $in: removed.map(({ sku }) => skuId(account, sku)) } }, { session });
       await countInSets(session, account, removed, -1);
       return left;

@@ -1,7 +1,12 @@
 /** Imports and exports over HTTP, through the real workflows. Contract: catalogue.md; http-api.md. */
 import { randomUUID } from 'node:crypto';
+import { request } from 'node:http';
+import { Readable } from 'node:stream';
+import { temporal } from '@temporalio/proto';
+import { BSON } from 'mongodb';
 import writeExcel from 'write-excel-file/node';
 import { MEDIA_TYPES } from '../../connectors/files/table';
+import { newId } from '../../domain/ids';
 import type { RowError } from '../../domain/imports';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { makeSupplier } from '../support/scenario';
@@ -381,6 +386,78 @@ describe('imports and exports', () => {
     const { models } = hub.store.database;
     expect(await models.files.countDocuments({ account: party.id })).toBe(0);
     expect(await models.importBatches.countDocuments({ import: late.body.import.id })).toBe(0);
+  });
+
+  test('what is too large is refused: by what it says it is, and by what comes', async () => {
+    const party = await newAccount();
+    const { hostname, port } = new URL(api.url);
+    const status = await new Promise((resolve, reject) => {
+      const call = request({
+        hostname,
+        port,
+        method: 'POST',
+        path: '/v1/skus/import',
+        headers: {
+          Authorization: `Bearer ${party.key}`,
+          'Idempotency-Key': randomUUID(),
+          'Content-Type': 'text/csv',
+          'Content-Length': 50 * 1024 * 1024 + 1,
+        },
+      });
+      call.on('response', (response) => resolve(response.statusCode));
+      call.on('error', reject);
+      call.flushHeaders();
+    });
+    expect(status).toBe(413);
+    async function* endless() {
+      for (;;) yield Buffer.alloc(300_000, 'a');
+    }
+    await expect(hub.store.files.receive(party.id, endless(), 1_000_000)).rejects.toThrow('body_too_large');
+    expect(await hub.store.database.models.files.countDocuments({ account: party.id })).toBe(0);
+    expect(await hub.store.database.models.fileChunks.countDocuments()).toBe(0);
+  });
+
+  test('the file’s text is nowhere in clear: not in the database, not in a history', async () => {
+    const party = await newAccount();
+    const secret = 'Unverwechselbare Zeile';
+    // The row has an error, so nothing of it becomes a SKU.
+    const file = `sku,name,kind\nPLAIN,Plain,\n${secret},${secret},nothing\n`;
+    const { body } = await send(party, '/v1/skus/import', file);
+    expect(body.import.rows).toMatchObject({ changed: 1, failed: 1 });
+    await hub.store.files.receive(party.id, Readable.from([Buffer.from(file)]), 1_000);
+    const { db } = hub.store.database.connection;
+    const names = (await db?.listCollections().toArray())?.map(({ name }) => name) ?? [];
+    expect(names).toContain('fileChunks');
+    for (const name of names) {
+      // BSON as it lies there: JSON would hide the bytes of the chunks.
+      const rows = (await db?.collection(name).find().toArray()) ?? [];
+      for (const row of rows) expect([name, Buffer.from(BSON.serialize(row)).includes(secret)]).toEqual([name, false]);
+    }
+    const { history } = await hub.client.workflowService.getWorkflowExecutionHistory({
+      namespace: hub.client.options.namespace,
+      execution: { workflowId: `import/${body.import.id}` },
+    });
+    const bytes = Buffer.from(temporal.api.history.v1.History.encode(history ?? {}).finish());
+    expect(bytes.length).toBeGreaterThan(1_000);
+    expect(bytes.includes(secret)).toBe(false);
+  });
+
+  test('an import whose workflow is gone is begun again', async () => {
+    const party = await newAccount();
+    const file = await hub.store.files.receive(party.id, Readable.from([Buffer.from('sku,name\nA,A\n')]), 1_000);
+    const { _id } = await hub.store.imports.add(party.id, newId('command'), {
+      kind: 'skus',
+      format: 'csv',
+      sheet: null,
+      dryRun: false,
+      mayDistribute: false,
+      file: file.id,
+    });
+    await hub.processes.resumeImport(`import/${_id}`);
+    await eventually(async () => expect((await hub.store.imports.byId(_id)).status).toBe('done'));
+    // The sweep begins those that it finds among the operations that should run.
+    const open = await hub.store.operations.running(['import'], new Date(Date.now() + 1_000), 10);
+    expect(open.map(({ document }) => document)).not.toContain(_id);
   });
 
   test('the same key again is the same import; another account’s import is not there', async () => {
