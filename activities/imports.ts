@@ -1,5 +1,6 @@
 /** The steps of an import: read the file into batches, apply them, undo them. Each goes on where a killed one stopped. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { IMPORT_HEARTBEAT_MS } from '../config/timeouts';
 import { readTable, shortDigest } from '../connectors/files/table';
 import { type FailureCode, HubError, isHubError } from '../domain/failures';
 import { newId } from '../domain/ids';
@@ -37,6 +38,7 @@ const progressOf = ({ rows }: ImportDoc): ImportStep['progress'] => ({
 
 export function createImportActivities({ store, processes, heartbeat, logger }: ActivityDeps) {
   const { imports } = store;
+  const alive = <T>(work: () => Promise<T>): Promise<T> => whileAlive(heartbeat, work, IMPORT_HEARTBEAT_MS / 5);
 
   /** Turns cells into a row, for the kind of the import. */
   async function parserOf(row: ImportDoc) {
@@ -113,7 +115,7 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
     async readImport({ import: id }: { import: string }): Promise<ImportStep> {
       const row = await imports.byId(id);
       try {
-        if (row.status === 'running' && row.reading === null) await whileAlive(heartbeat, () => read(row));
+        if (row.status === 'running' && row.reading === null) await alive(() => read(row));
       } catch (error) {
         if (!isHubError(error) || error.retryable) throw error;
         const problem = (error.extra.members?.problem as string | undefined) ?? null;
@@ -125,11 +127,11 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
 
     /** Applies batches for a few seconds; a dry run all at once, since its batches build on each other in memory only. */
     applyImport: ({ import: id }: { import: string }): Promise<ImportStep> =>
-      whileAlive(heartbeat, () => applyBatches(id, Date.now() + STEP_MS)),
+      alive(() => applyBatches(id, Date.now() + STEP_MS)),
 
     /** Undoes batches for a few seconds, the last first. */
     undoImport: ({ import: id }: { import: string }): Promise<ImportStep> =>
-      whileAlive(heartbeat, async () => {
+      alive(async () => {
         const until = Date.now() + STEP_MS;
         for (;;) {
           const row = await imports.byId(id);

@@ -24,6 +24,8 @@ export const HEARTBEAT_MS = 20_000;
 export const DOWNLOAD_MS = 3_600_000;
 /** Reading an import's file, a million rows at most; a dry run of as many. */
 export const IMPORT_STEP_MS = 3_600_000;
+/** An import reports this often at least: it holds nothing that two could do at once, so a dead one is soon replaced. */
+export const IMPORT_HEARTBEAT_MS = 10_000;
 /** A push may come before the platform's own order details: until this long after it, an unknown order is asked for again. */
 export const ORDER_REFUSED_AFTER_MS = 3_600_000;
 /** What an activity that sends a notification needs besides the sending itself: two reads and a write. */

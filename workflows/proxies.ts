@@ -4,6 +4,7 @@ import type { Activities } from '../activities';
 import {
   DOWNLOAD_MS,
   HEARTBEAT_MS,
+  IMPORT_HEARTBEAT_MS,
   IMPORT_STEP_MS,
   LANE_PASS_MS,
   LOCAL_RETRY_MS,
@@ -42,15 +43,19 @@ export const store = proxyActivities<Activities>({
 });
 
 /** A step with an end to its tries: past them the process parks. */
-export const bounded = (budget: RetryBudget, startToCloseTimeout: number = STORE_WRITE_MS) =>
+export const bounded = (
+  budget: RetryBudget,
+  startToCloseTimeout: number = STORE_WRITE_MS,
+  heartbeatTimeout: number = HEARTBEAT_MS,
+) =>
   proxyActivities<Activities>({
     startToCloseTimeout,
-    heartbeatTimeout: HEARTBEAT_MS,
+    heartbeatTimeout,
     retry: retriesOf(budget),
   });
 
 /** Some batches of an import, or the reading of its file. */
-export const importing = (budget: RetryBudget) => bounded(budget, IMPORT_STEP_MS);
+export const importing = (budget: RetryBudget) => bounded(budget, IMPORT_STEP_MS, IMPORT_HEARTBEAT_MS);
 
 /** One pass of a store's lane. */
 export const lanePass = (budget: RetryBudget) => bounded(budget, LANE_PASS_MS);
