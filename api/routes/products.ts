@@ -11,6 +11,7 @@ import { listOperation, operationOf, operationSchema, operationStarted, startSto
 import { listed, listOf, ok, type RouteRequest, route } from '../route';
 import { lineOf, moneyAnswer, moneyOf, queryFlag, skuCode, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { partnershipAs } from './partnerships';
 
 const product = z
   .object({
@@ -357,6 +358,19 @@ const visibleProductOf = (row: VisibleProduct, { settlementCurrency }: Partnersh
 });
 
 const distributorProductRoutes = [
+  route({
+    method: 'get',
+    path: '/v1/supplier/distributors/{id}/products',
+    access: 'distribution',
+    tag: 'claims',
+    summary: 'What a distributor claimed of the supplier’s products, stopped claims too',
+    paged: true,
+    answers: { 200: listOf(claim) },
+    async handle({ account, params, page }, hub) {
+      const { settlementCurrency } = await partnershipAs(hub, 'supplier', account, params.id);
+      return listed(await hub.store.claims.list(params.id, page), (row) => claimOf(row, settlementCurrency));
+    },
+  }),
   route({
     method: 'get',
     path: '/v1/distributor/suppliers/{id}/products',

@@ -12,7 +12,7 @@ import { newId } from '../../domain/ids';
 import type { ClaimCause } from '../../domain/partnership';
 import { mirrorLaneId } from '../../domain/process-ids';
 import { decideVisibility } from '../../domain/visibility';
-import { type Database, found, isDuplicateKey } from '../database';
+import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
 import { skuId } from './catalogue';
 import { createDueRepository } from './dues';
@@ -323,6 +323,16 @@ export function createClaimRepository(db: Database) {
           // Somebody made a SKU of that code just now: the second look finds it, and says whose it is.
           if (!isDuplicateKey(error) || attempt >= 3) throw error;
         }
+    },
+
+    /** A partnership's claims, stopped ones too, by the supplier's SKU. The caller has seen to it that it may be seen. */
+    async list(partnership: string, page: PageRequest): Promise<Page<ClaimDoc>> {
+      const rows = await models.claims
+        .find({ partnership, ...(page.after === null ? {} : { supplierSku: { $gt: page.after } }) })
+        .sort({ supplierSku: 1 })
+        .limit(page.limit + 1)
+        .lean();
+      return toPage(rows, page.limit, ({ supplierSku }) => supplierSku);
     },
 
     /** Ends a claim; again it answers as before. 409 `claim_in_use` with the orders that hold it. */

@@ -554,7 +554,8 @@ describe('a termination', () => {
       const { id, stores } = await makeSelling(pair);
       await showAll(stores, 21);
       const before = await placeOrder(pair, 3);
-      await showAll(stores, 18);
+      const recalled = await placeOrder(pair, 2);
+      await showAll(stores, 16);
       const path = side === 'supplier' ? `/supplier/distributors/${id}` : `/distributor/suppliers/${id}`;
       const ended = await expectReply(pair[side].call.post(`${path}/terminate`, { reason: 'moving on' }), 200);
       expect(ended).toMatchObject({ status: 'terminated', reason: 'moving on', endedAt: expect.any(String) });
@@ -565,6 +566,9 @@ describe('a termination', () => {
       });
       const claims = await hub.store.database.models.claims.find({ partnership: id }).lean();
       expect(claims).toMatchObject([{ causes: ['not_partnered'], inactiveSince: expect.any(Date) }]);
+      expect((await expectReply(supplier.call.get(`/supplier/distributors/${id}/products`), 200)).items).toMatchObject([
+        { sku: 'TEE-1', status: 'inactive', causes: ['not_partnered'] },
+      ]);
       await showAll(stores, 0);
       for (const { call } of [supplier, distributor])
         expect(await noticesOf(call, 'partnership_terminated')).toEqual([
@@ -574,14 +578,8 @@ describe('a termination', () => {
 
       // What was synced before keeps what it was promised, and is pushed.
       const [level] = (await expectReply(distributor.call.get('/stock?sku=TEE-1'), 200)).items;
-      expect(level).toMatchObject({ onHand: 0, allocated: 3, available: 0 });
-      const pushed = await distributor.call.post(`/orders/${before.id}/push`);
-      expect([200, 202]).toContain(pushed.status);
-      await eventually(async () =>
-        expect(await expectReply(distributor.call.get(`/orders/${before.id}`), 200)).toMatchObject({
-          status: 'pushed',
-        }),
-      );
+      expect(level).toMatchObject({ onHand: 0, allocated: 5, available: 0 });
+      await pushShipAndRecall(pair, before.id, recalled.id);
       // What comes after does not enter.
       const after = await placeOrder(pair, 1);
       const refused = await distributor.call.post(`/orders/${after.id}/push`);
@@ -592,6 +590,31 @@ describe('a termination', () => {
       await settleAndReturn(pair, id, stores);
     },
   );
+
+  /** Both are pushed; one is packed and shipped, the other recalled. */
+  async function pushShipAndRecall({ supplier, distributor }: Pair, shipped: string, recalled: string) {
+    const reaches = (order: string, status: string) =>
+      eventually(async () =>
+        expect(await expectReply(distributor.call.get(`/orders/${order}`), 200)).toMatchObject({ status }),
+      );
+    for (const order of [shipped, recalled]) {
+      expect([200, 202]).toContain((await distributor.call.post(`/orders/${order}/push`)).status);
+      await reaches(order, 'pushed');
+    }
+    const { items } = await expectReply(supplier.call.get('/supply-orders?status=new'), 200);
+    const { packages } = await expectReply(distributor.call.get(`/orders/${shipped}`), 200);
+    const supplyOrder = (items as { id: string }[]).find(({ id }) => id === packages[0].supplyOrder);
+    const path = `/supply-orders/${supplyOrder?.id}`;
+    await expectReply(supplier.call.post(`${path}/pack`), 200);
+    await expectReply(supplier.call.post(`${path}/ready`), 200);
+    await expectReply(supplier.call.post(`${path}/ship`, { trackingNumber: 'TRACK-1' }), 200);
+    await reaches(shipped, 'shipped');
+    expect([200, 202]).toContain((await distributor.call.post(`/orders/${recalled}/recall`)).status);
+    await reaches(recalled, 'recalled');
+    // What was shipped left the warehouse; what was recalled is there again.
+    const [level] = (await expectReply(supplier.call.get('/stock?sku=TEE-1'), 200)).items;
+    expect(level).toMatchObject({ onHand: 18, allocated: 0, available: 18 });
+  }
 
   /** The books stay open for the last settlement; then the two may begin anew. */
   async function settleAndReturn(pair: Pair, id: string, stores: readonly ConnectedStore[]) {
@@ -609,7 +632,8 @@ describe('a termination', () => {
     for (const call of [supplier.call, distributor.call]) {
       const side = call === supplier.call ? 'supplier/distributors' : 'distributor/suppliers';
       const { items } = await expectReply(call.get(`/${side}/${id}/reconciliation`), 200);
-      expect(items).toHaveLength(3);
+      // Two pushes, a recall, a top-up and an adjustment.
+      expect(items).toHaveLength(5);
     }
     const next = (await expectReply(again(), 201)).id;
     expect(next).not.toBe(id);
