@@ -8,7 +8,9 @@ import {
   addOrder,
   as,
   expectStatus,
+  FEES,
   liveSupplier,
+  newKey,
   type Party,
   partner,
   startApi,
@@ -182,6 +184,111 @@ describe('the price shown and the price billed', () => {
     expect(after.claim).toMatchObject({ shownPrice: myr('2.00'), billedPrice: myr('2.00') });
     const fixed = await expectStatus(as(api, claiming.distributor).get(`/v1/orders/${before.id}`), 200);
     expect(fixed.body.packages[0].lines[0].price).toEqual(myr('1.00'));
+  });
+});
+
+describe('fees', () => {
+  /** The charge of an order of three SKU-1 and one B, line by line, as the page's example has it. */
+  async function charged(of: { distributor: Party }, shipping: string) {
+    const order = {
+      ...{ number: newKey(), currency: 'MYR', shipping },
+      lines: [
+        { sku: 'SKU-1', quantity: 3 },
+        { sku: 'B', quantity: 1 },
+      ],
+    };
+    const { body } = await expectStatus(as(api, of.distributor).post('/v1/orders', order), 201);
+    const check = await expectStatus(as(api, of.distributor).get(`/v1/orders/${body.id}/push-check`), 200);
+    const { charge } = check.body.packages[0];
+    return { id: body.id as string, package: body.packages[0].id as string, charge };
+  }
+  const linesOf = (charge: { lines: { kind: string; quantity: number; amount: { amount: string } }[] }) =>
+    charge.lines
+      .filter(({ kind }) => kind !== 'goods')
+      .map(({ kind, quantity, amount }) => [kind, quantity, amount.amount]);
+
+  it('are charged by package or by quantity, converted and rounded line by line, and fixed at the push', async () => {
+    const supplier = await liveSupplier(api);
+    const { post, put } = as(api, supplier);
+    await expectStatus(post('/v1/skus', { sku: 'B', name: 'B' }), 201);
+    const stockIn = { warehouse: supplier.warehouse, sku: 'B', kind: 'stockIn', quantity: 50, reason: 'delivery' };
+    await expectStatus(post('/v1/stock/adjustments', stockIn), 200);
+    await expectStatus(post('/v1/supplier/products', { sku: 'B', basePrice: myr('8.00') }), 202);
+    await api.store.products.publish(supplier.id, 'B', 1);
+    const of = await partner(api, supplier);
+    for (const sku of ['SKU-1', 'B'])
+      await expectStatus(as(api, of.distributor).post(`/v1/distributor/suppliers/${of.id}/claims`, { sku }), 201);
+
+    const selfArranged = await charged(of, 'self_arranged');
+    expect(selfArranged.charge.total).toEqual(myr('52.70'));
+    expect(linesOf(selfArranged.charge)).toEqual([
+      ['stock_out_charge', 1, '1.20'],
+      ['logistics_cost', 1, '6.00'],
+    ]);
+    expect((await charged(of, 'self_delivery')).charge.total).toEqual(myr('52.70'));
+    // No logistics cost for Platform Logistics and 3PL.
+    expect((await charged(of, 'platform_logistics')).charge.total).toEqual(myr('46.70'));
+    expect((await charged(of, 'three_pl')).charge.total).toEqual(myr('46.70'));
+
+    const byQuantity = { ...FEES, stockOut: { by: 'quantity', amount: myr('0.50') } };
+    await expectStatus(as(api, of.distributor).post(`/v1/orders/${selfArranged.id}/push`), 202);
+    await api.store.orders.push(selfArranged.package, 1);
+    await expectStatus(put('/v1/supplier/fees', byQuantity), 200);
+    const perUnit = await charged(of, 'platform_logistics');
+    expect(perUnit.charge.total).toEqual(myr('47.50'));
+    expect(linesOf(perUnit.charge)).toEqual([['stock_out_charge', 4, '2.00']]);
+    const pushed = await expectStatus(as(api, of.distributor).get(`/v1/orders/${selfArranged.id}`), 200);
+    expect(pushed.body.packages[0].charge.total).toEqual(myr('52.70'));
+
+    // 0.50 × 0.305 = 0.1525, half up 0.15 a unit; 6.00 × 0.305 = 1.83.
+    await expectStatus(put('/v1/exchange-rates', { rates: [{ from: 'MYR', to: 'SGD', rate: '0.305' }] }), 200);
+    const inSgd = await partner(api, supplier, { settlementCurrency: 'SGD' });
+    for (const sku of ['SKU-1', 'B'])
+      await expectStatus(as(api, inSgd.distributor).post(`/v1/distributor/suppliers/${inSgd.id}/claims`, { sku }), 201);
+    expect(linesOf((await charged(inSgd, 'self_delivery')).charge)).toEqual([
+      ['stock_out_charge', 4, '0.60'],
+      ['logistics_cost', 1, '1.83'],
+    ]);
+    const wrong = { ...FEES, logistics: { amount: { amount: '1.00', currency: 'USD' } } };
+    expect((await expectStatus(put('/v1/supplier/fees', wrong), 422)).body.errors[0].code).toBe('currency_mismatch');
+  });
+});
+
+describe('distribution products', () => {
+  it('are at most 200, single SKUs of the supplier’s own; in bulk the good ones are added', async () => {
+    const supplier = await liveSupplier(api);
+    const { post } = as(api, supplier);
+    const rows = Array.from({ length: 198 }, (_, index) => ({
+      ...{ _id: `${supplier.id}/F${index}`, supplier: supplier.id, sku: `F${index}`, status: 'enabled', attempt: 1 },
+      basePrice: 100,
+      createdAt: new Date(),
+    }));
+    await api.database.collection('products').insertMany(rows as never);
+    for (const sku of ['N1', 'N2']) await expectStatus(post('/v1/skus', { sku, name: sku }), 201);
+    await expectStatus(post('/v1/skus', { sku: 'SET', name: 'Set', components: [{ sku: 'N1', quantity: 2 }] }), 201);
+    const { body } = await expectStatus(
+      post('/v1/supplier/products', { products: [{ sku: 'SET' }, { sku: 'N1' }, { sku: 'N2' }, { sku: 'F1' }] }),
+      200,
+    );
+    expect(body.results.map((row: { sku: string; code?: string }) => [row.sku, row.code ?? 'added'])).toEqual([
+      ['SET', 'combination_not_supported'],
+      ['N1', 'added'],
+      ['N2', 'distribution_product_limit'],
+      ['F1', 'not_found'],
+    ]);
+    expect((await expectStatus(post('/v1/supplier/products', { sku: 'N2' }), 409)).body.code).toBe(
+      'distribution_product_limit',
+    );
+  });
+
+  it('are not what the account itself claimed from a supplier', async () => {
+    const supplier = await liveSupplier(api);
+    const middle = await addAccount(api, 'In the middle');
+    const of = await partner(api, supplier, {}, middle);
+    await expectStatus(as(api, middle).post(`/v1/distributor/suppliers/${of.id}/claims`, { sku: 'SKU-1' }), 201);
+    await expectStatus(as(api, middle).post('/v1/supplier/activation'), 200);
+    const refused = await expectStatus(as(api, middle).post('/v1/supplier/products', { sku: 'SKU-1' }), 422);
+    expect(refused.body.code).toBe('sub_distribution_not_allowed');
   });
 });
 

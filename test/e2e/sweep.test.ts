@@ -195,6 +195,42 @@ describe('the sweep', () => {
     await eventually(async () => expect(await shownQuantity(hub, theirs, 'TEE-1')).toBe(60));
   });
 
+  test('looks at the claims that a change of rules or products was to move, and renews live rates', async () => {
+    const mirrored = (quantity: number) =>
+      eventually(async () => {
+        const [row] = await hub.store.stock.levelsIn(distributor.id, 'TEE-1', [distributor.warehouse]);
+        expect(row?.onHand).toBe(quantity);
+      });
+    const [own] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
+    const available = own?.available ?? 0;
+    expect(available).toBeGreaterThan(0);
+    await mirrored(available);
+    // As when the process died after the commit: nobody settled anything.
+    const rule = await hub.store.visibility.add(supplier.id, {
+      ...{ number: 1, enabled: true, kind: 'hide', products: { kind: 'all' } },
+      distributors: { kind: 'list', distributors: [distributor.id] },
+    });
+    await sweep();
+    await mirrored(0);
+    await hub.store.visibility.remove(supplier.id, rule._id);
+    await sweep();
+    await mirrored(available);
+    // Disabled and published again, by the publication’s workflow.
+    await hub.store.products.disable(supplier.id, 'TEE-1', null);
+    await sweep();
+    await mirrored(0);
+    const { attempt } = await hub.store.products.enable(supplier.id, 'TEE-1', null);
+    await hub.processes.startPublication(supplier.id, 'TEE-1', attempt);
+    await mirrored(available);
+
+    const inSgd = await makeDistributor(hub, supplier, { settlementCurrency: 'SGD', claim: [] });
+    await sweep();
+    const { baseCurrency } = await hub.store.partnerships.supplier(supplier.id);
+    const pair = { from: baseCurrency ?? 'MYR', to: 'SGD' } as const;
+    expect((await hub.store.rates.live(null, pair))?.rate).toMatch(/^0\.\d+$/);
+    await hub.store.claims.claim(inSgd.id, inSgd.partnership, { sku: 'TEE-1', as: null });
+  });
+
   test('takes up an intake that was terminated, and an event stored while Temporal was away', async () => {
     const { items } = await hub.control.shop('shopee', shopee.shopId);
     const line = { itemId: items[0]?.itemId ?? '', modelId: items[0]?.models[0]?.modelId ?? '', quantity: 1 };

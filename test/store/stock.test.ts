@@ -50,6 +50,19 @@ async function expectJournalToSum(account: string, sku: string): Promise<StockJo
   return journal;
 }
 
+/** The same of every warehouse. */
+async function expectEachToSum(account: string, sku: string): Promise<void> {
+  const [rows, journal] = await Promise.all([hub.store.stock.levelsIn(account, sku), journalOf(account, sku)]);
+  for (const row of rows) {
+    const entries = journal.filter(({ warehouse }) => warehouse === row.warehouse);
+    for (const field of ['onHand', 'allocated', 'reserved', 'inTransit'] as const) {
+      expect(entries.reduce((sum, entry) => sum + entry.after[field] - entry.before[field], 0)).toBe(row[field]);
+      expect(row[field]).toBeGreaterThanOrEqual(0);
+    }
+    expect([row.available >= 0, row.onHand]).toEqual([true, row.allocated + row.reserved + row.available]);
+  }
+}
+
 describe('guarded stock', () => {
   test('of 100 stock-outs at once on 60 units exactly 60 go through, and the others are told what is left', async () => {
     const supplier = await makeSupplier(hub, { onHand: 60 });
@@ -121,21 +134,30 @@ describe('guarded stock', () => {
   });
 
   test('whatever is done at once, on hand stays allocated + reserved + available and nothing falls below 0', async () => {
-    const skus = Array.from({ length: LONG ? 60 : 8 }, (_, index) => `SKU-${index}`);
+    // In LONG some 4000 operations, otherwise some 200; all of a round at once.
+    const skus = Array.from({ length: LONG ? 200 : 10 }, (_, index) => `SKU-${index}`);
     const supplier = await makeSupplier(hub, { skus, onHand: 20 });
+    const second = (await hub.store.catalogue.addWarehouse(supplier.id, { name: 'Second' }))._id;
     const step = fc.tuple(
-      fc.constantFrom<AdjustmentKind | 'allocate' | 'release'>(
-        ...(['stockIn', 'stockOut', 'count', 'reserve', 'unreserve', 'inTransit', 'allocate', 'release'] as const),
+      fc.constantFrom<AdjustmentKind | 'allocate' | 'release' | 'transfer'>(
+        ...(['stockIn', 'stockOut', 'count', 'reserve', 'unreserve', 'inTransit'] as const),
+        ...(['allocate', 'release', 'transfer'] as const),
       ),
       fc.nat(15),
     );
+    const transfer = (sku: string, quantity: number, key: string) =>
+      hub.store.stock.transfer({
+        ...{ account: supplier.id, from: supplier.warehouse, to: second, sku, quantity, key },
+        ...{ reason: 'test', document: 'doc' },
+      });
     let turn = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 20 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
         const sku = skus[turn % skus.length] ?? '';
         turn += 1;
         await Promise.allSettled(
           steps.map(([kind, quantity], index) => {
+            if (kind === 'transfer') return transfer(sku, quantity, `${supplier.id}/${turn}/${index}`);
             if (kind !== 'allocate' && kind !== 'release') return adjust(supplier, kind, quantity, { sku });
             return hub.store.database.transact((session) =>
               hub.store.stock.change(session, {
@@ -151,7 +173,7 @@ describe('guarded stock', () => {
             );
           }),
         );
-        await expectJournalToSum(supplier.id, sku);
+        await expectEachToSum(supplier.id, sku);
       }),
       { numRuns: skus.length, endOnFailure: true },
     );
