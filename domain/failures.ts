@@ -64,7 +64,7 @@ export const FAILURES = {
   // Catalogue and stock
   sku_taken: refusal(409, 'The account has a SKU with this code'),
   name_taken: refusal(409, 'The name is taken'),
-  sku_in_use: refusal(409, 'Unfinished orders hold this SKU'),
+  sku_in_use: refusal(409, 'The SKU is still needed'),
   insufficient_stock: refusal(409, 'Not enough is available'),
   quantity_below_zero: refusal(409, 'The change would make a quantity negative'),
   stock_is_mirrored: refusal(409, 'The stock is mirrored from its source and read-only here'),

@@ -1,9 +1,13 @@
 /** SKUs, warehouses and stock. */
+import { isPermitted } from '../../domain/accounts';
+import { HubError } from '../../domain/failures';
 import { ADJUSTMENT_KINDS } from '../../domain/stock';
 import type { SkuDoc, StockDoc, StockJournalDoc, WarehouseDoc } from '../../store/models/documents';
-import { created, listed, listOf, ok, route } from '../route';
-import { id, lineOf, positiveQuantity, quantity, skuCode, time } from '../schemas/values';
+import { operationOf, operationSchema } from '../operations';
+import { created, listed, listOf, noContent, ok, route } from '../route';
+import { id, lineOf, positiveQuantity, quantity, skuCode, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { publish } from './products';
 
 const component = z.strictObject({ sku: skuCode, quantity: z.int().min(1).max(10_000) });
 
@@ -112,6 +116,24 @@ const transfer = z
   .strictObject({ from: id, to: id, sku: skuCode, quantity: positiveQuantity, reason: lineOf(500) })
   .refine(({ from, to }) => from !== to, { path: ['to'], message: 'must be another warehouse' });
 
+const newSku = z
+  .strictObject({
+    sku: skuCode,
+    name: lineOf(300),
+    components: z
+      .array(component)
+      .min(1)
+      .max(50)
+      .refine((parts) => new Set(parts.map((part) => part.sku)).size === parts.length, 'must not name a SKU twice')
+      .optional(),
+    distribution: z.boolean().optional().openapi({ description: 'Put it on the distribution list at once' }),
+    basePrice: zeroOrMore.optional().openapi({ description: 'With distribution on' }),
+  })
+  .refine(({ distribution, basePrice }) => basePrice === undefined || distribution === true, {
+    path: ['basePrice'],
+    message: 'needs distribution to be on',
+  });
+
 export const catalogueRoutes = [
   route({
     method: 'get',
@@ -129,20 +151,24 @@ export const catalogueRoutes = [
     access: 'inventory',
     tag: 'stock',
     summary: 'Make a SKU; with components it is a combination',
-    body: z.strictObject({
-      sku: skuCode,
-      name: lineOf(300),
-      components: z
-        .array(component)
-        .min(1)
-        .max(50)
-        .refine((parts) => new Set(parts.map((part) => part.sku)).size === parts.length, 'must not name a SKU twice')
-        .optional(),
-    }),
-    answers: { 201: sku },
-    async handle({ account, body, command }, { store }) {
-      const row = await store.catalogue.addSku(account, { ...body, components: body.components ?? [], command });
-      return created(skuOf(row), `/v1/skus/${encodeURIComponent(row.sku)}`);
+    body: newSku,
+    answers: { 201: sku.extend({ operation: operationSchema.optional() }) },
+    async handle({ account, caller, body, command }, hub) {
+      const { sku: code, name, components = [], distribution = false, basePrice = null } = body;
+      const location = `/v1/skus/${encodeURIComponent(code)}`;
+      const input = { sku: code, name, components, command };
+      if (!distribution) return created(skuOf(await hub.store.catalogue.addSku(account, input)), location);
+      if (!isPermitted(caller.permissions, 'distribution'))
+        throw new HubError('permission_missing', 'Distribution needs the permission distribution', {
+          members: { permission: 'distribution' },
+        });
+      await hub.processes.ping();
+      const made = await hub.store.products.addWithSku(account, input, basePrice);
+      const operation = await publish(hub, made.product);
+      return created(
+        { ...skuOf(made.sku), ...(operation === null ? {} : { operation: operationOf(operation) }) },
+        location,
+      );
     },
   }),
   route({
@@ -164,6 +190,18 @@ export const catalogueRoutes = [
     answers: { 200: sku },
     handle: async ({ account, params, body }, { store }) =>
       ok(skuOf(await store.catalogue.renameSku(account, params.sku, body.name))),
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/skus/{sku}',
+    access: 'inventory',
+    tag: 'stock',
+    summary: 'Delete a SKU that nothing needs any more; its listings are unconnected',
+    answers: { 204: null },
+    async handle({ account, params }, { store }) {
+      await store.catalogue.removeSku(account, params.sku);
+      return noContent;
+    },
   }),
   route({
     method: 'get',

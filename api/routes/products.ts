@@ -57,7 +57,7 @@ const publicationId = (row: ProductDoc) =>
   processId('publication', { supplier: row.supplier, sku: row.sku, attempt: String(row.attempt) });
 
 /** Lists the publication and starts it; a product that is published already has nothing to start. */
-async function publish(hub: Hub, row: ProductDoc): Promise<OperationDoc | null> {
+export async function publish(hub: Hub, row: ProductDoc): Promise<OperationDoc | null> {
   if (row.status !== 'publishing') return null;
   const operation = await listOperation(hub, row.supplier, {
     workflowId: publicationId(row),

@@ -1,4 +1,5 @@
 /** Warehouses and merchant SKUs. */
+import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
@@ -8,8 +9,115 @@ export const skuId = (account: string, sku: string) => `${account}/${sku}`;
 
 export type CatalogueRepository = ReturnType<typeof createCatalogueRepository>;
 
-export function createCatalogueRepository({ models, now }: Database) {
+/** Packages that no longer need their SKU. */
+const FINISHED = ['completed', 'cancelled', 'recalled'] as const;
+
+export interface NewSku {
+  readonly sku: string;
+  readonly name: string;
+  readonly components: SkuDoc['components'];
+  readonly command?: string;
+}
+
+export function createCatalogueRepository(db: Database) {
+  const { models, now } = db;
+
+  /** The components are written, so that this conflicts with their removal. 422 where one is no single SKU of the account's. */
+  async function takeComponents(session: ClientSession, account: string, components: SkuDoc['components']) {
+    const codes = components.map(({ sku }) => sku);
+    if (codes.length === 0) return;
+    const known = await models.skus
+      .find({ account, sku: { $in: codes }, kind: 'single' }, { sku: 1 })
+      .session(session)
+      .lean();
+    const errors = codes.flatMap((code, index) =>
+      known.some(({ sku }) => sku === code)
+        ? []
+        : [
+            {
+              pointer: `/components/${index}/sku`,
+              code: 'unknown_sku',
+              detail: `${code} is not a single SKU of this account`,
+            },
+          ],
+    );
+    if (errors.length > 0) throw new HubError('invalid_input', 'Components must be single SKUs', { errors });
+    await models.skus.updateMany({ account, sku: { $in: codes } }, { $inc: { followers: 1 } }, { session });
+  }
+
+  async function addSkuWithin(session: ClientSession, account: string, input: NewSku): Promise<SkuDoc> {
+    await takeComponents(session, account, input.components);
+    const row: SkuDoc = {
+      _id: skuId(account, input.sku),
+      account,
+      sku: input.sku,
+      name: input.name,
+      kind: input.components.length > 0 ? 'combination' : 'single',
+      components: input.components,
+      mirror: null,
+      followers: 0,
+      command: input.command ?? null,
+      createdAt: now(),
+    };
+    await models.skus.create([row], { session });
+    return row;
+  }
+
+  /** Runs what makes a SKU. The same command again answers with what it made; 409 `sku_taken` for a code that is another's. */
+  async function making<T>(
+    account: string,
+    input: NewSku,
+    work: (session: ClientSession) => Promise<T>,
+    again: (row: SkuDoc) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await db.transact(work);
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      const there = await models.skus.findById(skuId(account, input.sku)).lean();
+      if (there && input.command !== undefined && there.command === input.command) return again(there);
+      throw new HubError('sku_taken', `There is a SKU ${input.sku} already`, { cause: error });
+    }
+  }
+
+  /** Everything that still needs the SKU. */
+  async function holdersOf(session: ClientSession, account: string, sku: string) {
+    const one = { _id: 1 } as const;
+    const [orders, stock, sets, product, claim] = [
+      await models.packages
+        .find({ account, 'lines.sku': sku, status: { $nin: [...FINISHED] } }, { order: 1 })
+        .limit(20)
+        .session(session)
+        .lean(),
+      await models.stock
+        .find(
+          {
+            account,
+            sku,
+            $or: ['onHand', 'allocated', 'reserved', 'inTransit'].map((name) => ({ [name]: { $ne: 0 } })),
+          },
+          { warehouse: 1 },
+        )
+        .limit(20)
+        .session(session)
+        .lean(),
+      await models.skus.find({ account, 'components.sku': sku }, { sku: 1 }).limit(20).session(session).lean(),
+      await models.products.findById(skuId(account, sku), one).session(session).lean(),
+      await models.claims.findOne({ distributor: account, sku, stopped: false }, one).session(session).lean(),
+    ];
+    return {
+      orders: [...new Set(orders.map(({ order }) => order))],
+      warehouses: stock.map(({ warehouse }) => warehouse),
+      combinations: sets.map((set) => set.sku),
+      distributionProduct: product !== null,
+      claimed: claim !== null,
+    };
+  }
+
   return {
+    addSkuWithin,
+    making,
+
     /** The same command again makes no second one. */
     async addWarehouse(account: string, input: { name: string; command?: string }): Promise<WarehouseDoc> {
       const row: WarehouseDoc = {
@@ -35,48 +143,39 @@ export function createCatalogueRepository({ models, now }: Database) {
     },
 
     /** 409 `sku_taken`; 422 where a component is not a single SKU of the account's. */
-    async addSku(
-      account: string,
-      input: { sku: string; name: string; components: SkuDoc['components']; command?: string },
-    ): Promise<SkuDoc> {
-      const codes = input.components.map(({ sku }) => sku);
-      if (codes.length > 0) {
-        const known = await models.skus.find({ account, sku: { $in: codes }, kind: 'single' }, { sku: 1 }).lean();
-        const missing = codes.flatMap((code, index) =>
-          known.some(({ sku }) => sku === code)
-            ? []
-            : [
-                {
-                  pointer: `/components/${index}/sku`,
-                  code: 'unknown_sku',
-                  detail: `${code} is not a single SKU of this account`,
-                },
-              ],
-        );
-        if (missing.length > 0)
-          throw new HubError('invalid_input', 'Components must be single SKUs', { errors: missing });
-      }
-      const row: SkuDoc = {
-        _id: skuId(account, input.sku),
+    addSku: (account: string, input: NewSku): Promise<SkuDoc> =>
+      making(
         account,
-        sku: input.sku,
-        name: input.name,
-        kind: codes.length > 0 ? 'combination' : 'single',
-        components: input.components,
-        mirror: null,
-        followers: 0,
-        command: input.command ?? null,
-        createdAt: now(),
-      };
-      try {
-        await models.skus.create(row);
-      } catch (error) {
-        if (!isDuplicateKey(error)) throw error;
-        const there = await models.skus.findById(row._id).lean();
-        if (there && input.command !== undefined && there.command === input.command) return there;
-        throw new HubError('sku_taken', `There is a SKU ${input.sku} already`, { cause: error });
-      }
-      return row;
+        input,
+        (session) => addSkuWithin(session, account, input),
+        async (row) => row,
+      ),
+
+    /**
+     * Deletes a SKU that nothing needs any more; its listings are unconnected. 409 `sku_in_use`, naming all that does: its
+     * unfinished orders, warehouses with stock, combinations, and whether it is distributed or claimed.
+     */
+    async removeSku(account: string, sku: string): Promise<void> {
+      await db.transact(async (session) => {
+        const row = found(await models.skus.findById(skuId(account, sku)).session(session).lean(), `SKU ${sku}`);
+        const held = await holdersOf(session, account, sku);
+        if (
+          held.distributionProduct ||
+          held.claimed ||
+          Object.values(held).some((list) => Array.isArray(list) && list.length > 0)
+        )
+          throw new HubError('sku_in_use', `${sku} is still needed`, { members: held });
+        for (const { sku: component } of row.components)
+          await models.skus.updateOne({ _id: skuId(account, component) }, { $inc: { followers: 1 } }, { session });
+        await models.listings.updateMany(
+          { account, sku },
+          { $set: { sku: null, unconnectedReason: 'no_such_sku', updatedAt: now() } },
+          { session },
+        );
+        // A push or a change of it that runs meanwhile writes these, and conflicts.
+        await models.stock.deleteMany({ account, sku }, { session });
+        await models.skus.deleteOne({ _id: row._id }, { session });
+      }, `stock/${account}`);
     },
 
     async sku(account: string, sku: string): Promise<SkuDoc> {

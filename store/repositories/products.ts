@@ -9,7 +9,7 @@ import { processId } from '../../domain/process-ids';
 import { DAY_MS, dailyAverage, SALES_WINDOWS_DAYS } from '../../domain/sales';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SkuDoc, SupplierDoc } from '../models/documents';
-import { skuId } from './catalogue';
+import { createCatalogueRepository, type NewSku, skuId } from './catalogue';
 import { createClaimRepository } from './claims';
 import { createOfferRepository, disabledForId, type Offer } from './offers';
 import { createOperationRepository } from './operations';
@@ -54,6 +54,7 @@ export type ProductRepository = ReturnType<typeof createProductRepository>;
 
 export function createProductRepository(db: Database) {
   const { models, now } = db;
+  const catalogue = createCatalogueRepository(db);
   const operations = createOperationRepository(db);
   const claims = createClaimRepository(db);
   const log = createProductLog(db);
@@ -133,6 +134,28 @@ export function createProductRepository(db: Database) {
 
   return {
     addWithin,
+
+    /** Makes a SKU with distribution on: both or neither. As `addSku` and `add`. */
+    async addWithSku(
+      account: string,
+      input: NewSku,
+      basePrice: Money | null,
+    ): Promise<{ sku: SkuDoc; product: ProductDoc }> {
+      const setup = await supplierOf(account);
+      const { sku: code } = input;
+      return catalogue.making(
+        account,
+        input,
+        async (session) => {
+          const sku = await catalogue.addSkuWithin(session, account, input);
+          return { sku, product: await addWithin(session, setup, sku, { sku: code, basePrice }) };
+        },
+        async (sku) => ({
+          sku,
+          product: found(await models.products.findById(skuId(account, code)).lean(), `distribution product ${code}`),
+        }),
+      );
+    },
 
     /**
      * Takes a product off the list again, in the transaction of an import's undo. False where somebody ever claimed it, or

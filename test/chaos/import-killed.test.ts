@@ -113,11 +113,7 @@ describe('the worker killed at steps of an import', () => {
 
   test('killed there, it ends as if it had not been', async () => {
     const nth = (name: string, count: number) => steps.filter((one) => one.name === name)[count]?.step ?? 0;
-    const some: KillPoint[] = [
-      { step: nth('insert importBatches', 1), when: 'after' },
-      { step: nth('commitTransaction', 0), when: 'after' },
-      { step: nth('insert skus', 1), when: 'after' },
-    ];
+    const some: KillPoint[] = [{ step: nth('insert skus', 1), when: 'after' }];
     const points = LONG
       ? steps.flatMap(({ step }) => (['before', 'after'] as const).map((when) => ({ step, when })))
       : some;

@@ -99,9 +99,7 @@ describe('the worker killed at each step of a delivery', () => {
 });
 
 const SOME_POINTS: readonly { channel: 'email' | 'https'; point: NamedKillPoint }[] = [
-  { channel: 'https', point: { first: 'notify', when: 'before' } },
   { channel: 'https', point: { first: 'notify', when: 'after' } },
-  { channel: 'email', point: { first: 'notify', when: 'after' } },
   { channel: 'email', point: { first: 'commitTransaction', when: 'after' } },
 ];
 

@@ -154,8 +154,6 @@ function everyPoint(steps: readonly StepTold[]): KillPoint[] {
 function somePoints(steps: readonly StepTold[]): KillPoint[] {
   const first = (name: string) => steps.find((one) => one.name === name)?.step ?? 0;
   return [
-    { step: first('insert records'), when: 'after' },
-    { step: first('commitTransaction'), when: 'before' },
     { step: first('commitTransaction'), when: 'after' },
     { step: first('temporal signalWithStart storeLane'), when: 'before' },
   ];

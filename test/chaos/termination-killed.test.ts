@@ -13,13 +13,11 @@ import { makeDistributor, makeStore, makeSupplier, shownQuantity } from '../supp
 const LONG = process.env.LONG === '1';
 /** Scenes that recover at once; each has a worker of its own. */
 const GROUP = 8;
-/** The commit, the wake-ups after it, and the platform's call. */
+/** The commit, and the wake-up after it. */
 const SOME_POINTS: readonly NamedKillPoint[] = [
-  { first: 'update claims', when: 'after' },
   { first: 'commitTransaction', when: 'before' },
   { first: 'commitTransaction', when: 'after' },
   { first: 'temporal signalWithStart mirrorLane', when: 'before' },
-  { first: 'shopee updateStock', when: 'after' },
 ];
 
 async function makeScene(hub: Hub) {

@@ -84,6 +84,9 @@ describe('an order that its buyer cancels', () => {
   });
 });
 
+/** Units that are there, in the race for three times as many. */
+const UNITS = process.env.LONG === '1' ? 20 : 8;
+
 describe('pushes that race without taking turns', () => {
   let hub: Hub;
   beforeAll(async () => {
@@ -102,23 +105,23 @@ describe('pushes that race without taking turns', () => {
   }
   const countOf = (outcomes: readonly string[], wanted: string) => outcomes.filter((one) => one === wanted).length;
 
-  test('of 60 on 20 units exactly 20 go through, and the books agree', async () => {
-    const supplier = await makeSupplier(hub, { onHand: 20, price: 100 });
+  test(`of ${UNITS * 3} on ${UNITS} units exactly ${UNITS} go through, and the books agree`, async () => {
+    const supplier = await makeSupplier(hub, { onHand: UNITS, price: 100 });
     const distributor = await makeDistributor(hub, supplier);
-    const outcomes = await race(distributor.id, 60);
-    expect([countOf(outcomes, 'pushed'), countOf(outcomes, 'refused')]).toEqual([20, 40]);
+    const outcomes = await race(distributor.id, UNITS * 3);
+    expect([countOf(outcomes, 'pushed'), countOf(outcomes, 'refused')]).toEqual([UNITS, UNITS * 2]);
     const [level] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
-    expect(level).toMatchObject({ onHand: 20, allocated: 20, available: 0 });
-    expect(await hub.store.billing.account(null, distributor.partnership)).toMatchObject({ balance: -2_000 });
-    expect(await hub.store.accounts.quota(supplier.id)).toMatchObject({ used: 20 });
+    expect(level).toMatchObject({ onHand: UNITS, allocated: UNITS, available: 0 });
+    expect(await hub.store.billing.account(null, distributor.partnership)).toMatchObject({ balance: -100 * UNITS });
+    expect(await hub.store.accounts.quota(supplier.id)).toMatchObject({ used: UNITS });
   });
 
-  test('against credit for 5, of 30 exactly 5 go through; against a quota of 4, exactly 4', async () => {
+  test('against credit for 5, of three times as many exactly 5 go through; against a quota of 4, exactly 4', async () => {
     const supplier = await makeSupplier(hub, { onHand: 1_000, price: 100 });
     const poor = await makeDistributor(hub, supplier, { creditLimit: 500 });
-    expect(countOf(await race(poor.id, 30), 'pushed')).toBe(5);
+    expect(countOf(await race(poor.id, 15), 'pushed')).toBe(5);
     expect(await hub.store.billing.account(null, poor.partnership)).toMatchObject({ balance: -500 });
     const small = await makeDistributor(hub, supplier, { orderQuota: 4 });
-    expect(countOf(await race(small.id, 20), 'pushed')).toBe(4);
+    expect(countOf(await race(small.id, 12), 'pushed')).toBe(4);
   });
 });
