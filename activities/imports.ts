@@ -40,17 +40,9 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
   const { imports } = store;
   const alive = <T>(work: () => Promise<T>): Promise<T> => whileAlive(heartbeat, work, IMPORT_HEARTBEAT_MS / 5);
 
-  /** Turns cells into a row, for the kind of the import. */
-  async function parserOf(row: ImportDoc) {
-    if (row.kind === 'skus') return parseSkuRow;
-    const { baseCurrency } = await store.partnerships.supplier(row.account);
-    if (baseCurrency === null) throw new HubError('setup_incomplete', 'Set the base currency first');
-    return (line: number, cells: Parameters<typeof parsePriceRow>[1]) => parsePriceRow(line, cells, baseCurrency);
-  }
-
   async function read(row: ImportDoc): Promise<void> {
     const reading = newId('job');
-    const parse = await parserOf(row);
+    const parse = parserOf(row);
     const source = await store.files.open(row.account, row.file);
     const duplicates = createDuplicateFinder(row.kind, shortDigest);
     const singles = createGatherer((number, body) => imports.addBatch(row, reading, number, body), 0);
@@ -118,6 +110,9 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
         if (row.status === 'running' && row.reading === null) await alive(() => read(row));
       } catch (error) {
         if (!isHubError(error) || error.retryable) throw error;
+        // Another try that went on may have read it to the end, and removed the file below this one.
+        const now = await imports.byId(id);
+        if (now.reading !== null) return { more: now.status === 'running', progress: progressOf(now) };
         const problem = (error.extra.members?.problem as string | undefined) ?? null;
         await imports.stop(id, 'failed', { code: error.code, detail: error.detail, problem });
       }
@@ -137,6 +132,7 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
           const row = await imports.byId(id);
           const { restored = 0, left = 0 } = row.undo ?? {};
           const progress = { done: restored, failed: left, total: row.rows.changed };
+          if (row.undo?.status !== 'running') return { more: false, progress };
           const batch = await imports.lastBatch(row);
           if (batch === null) {
             await imports.endUndo(id);
@@ -179,27 +175,39 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
       await imports.stop(input.import, input.status, failure);
     },
 
-    /** Ends an undo that can't go on; the rows that it did not come to stay as they are. */
+    /** Ends an undo that can't go on; the rows that it did not come to stay as they are until it is begun again. */
     async stopImportUndo(input: {
       import: string;
       status: 'failed' | 'abandoned';
       code: string;
       detail: string;
     }): Promise<void> {
-      await store.operations.end(null, importUndoId(input.import), input.status, {
-        error: { code: input.code as FailureCode, detail: input.detail },
-      });
+      await imports.stopUndo(input.import, input.status, { code: input.code as FailureCode, detail: input.detail });
     },
   };
 }
 
+/** Turns cells into a row, for the kind of the import. */
+function parserOf({ kind, currency }: ImportDoc) {
+  if (kind === 'skus') return parseSkuRow;
+  if (currency === null) throw new HubError('setup_incomplete', 'Set the base currency first');
+  return (line: number, cells: Parameters<typeof parsePriceRow>[1]) => parsePriceRow(line, cells, currency);
+}
+
 /** Of a row that can't be taken: which cell it is for, where it says so. */
-function cellOf(kind: ImportKind, cells: Readonly<Record<string, string>>): { sku: string; level?: string } {
+function cellOf(
+  kind: ImportKind,
+  cells: Readonly<Record<string, string>>,
+): { sku: string; level?: string; price?: null } {
   const sku = (cells.sku ?? '').trim();
   const known = skuCodeProblem(sku) === null ? sku : '';
   return kind === 'skus'
     ? { sku: known }
-    : { sku: known, level: cells.level?.trim() === '' ? '' : (cells.level ?? '') };
+    : {
+        sku: known,
+        level: cells.level?.trim() === '' ? '' : (cells.level ?? ''),
+        ...((cells.price ?? '').trim() === '' ? { price: null } : {}),
+      };
 }
 
 /** Gathers rows into batches. */

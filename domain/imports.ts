@@ -242,12 +242,22 @@ export function createDuplicateFinder(kind: ImportKind, digest: (text: string) =
   }
 
   return {
-    /** @param row anything with a line and what says which cell it is for, also a row that has other errors */
-    check(row: { line: number; sku: string; level?: string; basePrice?: number | null }): RowError | null {
+    /**
+     * @param row anything with a line and what says which cell it is for, also a row that has other errors. Where its price
+     * is null, it is for no SKU price's cell
+     */
+    check(row: {
+      line: number;
+      sku: string;
+      level?: string;
+      basePrice?: number | null;
+      price?: number | null;
+    }): RowError | null {
       const { line, sku, level = '' } = row;
       if (sku === '') return null;
       const code = short(sku);
-      const first = again(kind === 'skus' ? code : `${code}\n${short(level)}`, line);
+      const cell = kind === 'skus' ? code : `${code}\n${short(level)}`;
+      const first = kind === 'prices' && row.price === null ? null : again(cell, line);
       if (first !== null) {
         const what = kind === 'skus' ? sku : `${sku}${level === '' ? '' : `, level ${level}`}`;
         return { line, column: 'sku', code: 'duplicate_row', detail: `line ${first} is for ${what} already` };

@@ -1,6 +1,6 @@
 /** SKUs and prices as files: out, in, and back. Contract: catalogue.md; docs/imports.md. */
 import { checkHead, MEDIA_TYPES, writeCells, writeTable } from '../../connectors/files/table';
-import { isPermitted } from '../../domain/accounts';
+import { isPermitted, type Permission } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import {
@@ -57,7 +57,9 @@ const importSchema = z
     failure: z.object({ code: z.string(), detail: z.string(), problem: z.string().nullable() }).nullable(),
     undo: z
       .object({
-        status: z.enum(['running', 'done']),
+        status: z
+          .enum(['running', 'done', 'failed'])
+          .openapi({ description: 'A failed undo goes on where it stopped when it is asked for again' }),
         restored: z.int(),
         left: z.int().openapi({ description: 'Rows changed since, which stay as they are' }),
         rowsLeft: z.array(shownLeft).openapi({ description: `The first ${SHOWN}; ?left=csv has all` }),
@@ -160,6 +162,7 @@ async function startImport(
   hub: Hub,
   request: RouteRequest<never, z.output<typeof importQuery>>,
   kind: ImportKind,
+  currency: Currency | null,
 ): Promise<Answer> {
   const { account, caller, command, query, file } = request;
   if (!file) throw new Error('The route takes a file');
@@ -175,6 +178,7 @@ async function startImport(
     sheet,
     dryRun,
     mayDistribute,
+    currency,
     file: file.id,
   });
   await startStored(hub, () => hub.processes.startImport(row._id));
@@ -231,7 +235,7 @@ export const importRoutes = [
     file: { limitBytes: IMPORT_FILE_BYTES, mediaTypes: MEDIA },
     audit: auditOfNew,
     answers: { 200: importAnswer, 202: importAnswer },
-    handle: (request, hub) => startImport(hub, request, 'skus'),
+    handle: (request, hub) => startImport(hub, request, 'skus', null),
   }),
   route({
     method: 'get',
@@ -265,7 +269,7 @@ export const importRoutes = [
     async handle(request, hub) {
       const { baseCurrency } = await hub.store.partnerships.supplier(request.account);
       if (baseCurrency === null) throw new HubError('setup_incomplete', 'Set the base currency first');
-      return startImport(hub, request, 'prices');
+      return startImport(hub, request, 'prices', baseCurrency);
     },
   }),
   route({
@@ -302,12 +306,17 @@ export const importRoutes = [
     answers: { 200: importAnswer, 202: importAnswer },
     async handle(request, hub) {
       const { account, caller, params, command } = request;
-      const { kind } = await hub.store.imports.get(account, params.id);
-      const permission = kind === 'skus' ? 'inventory' : 'distribution';
-      if (!isPermitted(caller.permissions, permission))
-        throw new HubError('permission_missing', `The key needs the permission ${permission}`, {
-          members: { permission },
-        });
+      const before = await hub.store.imports.get(account, params.id);
+      const requirePermission = (permission: Permission) => {
+        if (!isPermitted(caller.permissions, permission))
+          throw new HubError('permission_missing', `The key needs the permission ${permission}`, {
+            members: { permission },
+          });
+      };
+      requirePermission(before.kind === 'skus' ? 'inventory' : 'distribution');
+      // The undo takes products off the list again.
+      if (!isPermitted(caller.permissions, 'distribution') && (await hub.store.imports.hasDistributed(before)))
+        requirePermission('distribution');
       await hub.processes.ping();
       const row = await hub.store.imports.beginUndo(account, params.id, command);
       await startStored(hub, () => hub.processes.startImportUndo(row._id));

@@ -318,6 +318,8 @@ export interface ImportDoc {
   dryRun: boolean;
   /** Whether the key that sent it may turn distribution on. */
   mayDistribute: boolean;
+  /** The currency that its amounts are read in; null where it has none. */
+  currency: Currency | null;
   status: 'running' | 'done' | 'failed' | 'abandoned';
   file: string;
   /** The reading whose batches count, once the whole file was read; null until then. */
@@ -325,7 +327,8 @@ export interface ImportDoc {
   /** Rows below the header, and what became of them. */
   rows: { total: number; changed: number; unchanged: number; failed: number };
   failure: { code: string; detail: string; problem: string | null } | null;
-  undo: { status: 'running' | 'done'; command: string; restored: number; left: number } | null;
+  /** A failed undo may be begun again, and goes on where it stopped. */
+  undo: { status: 'running' | 'done' | 'failed'; command: string; restored: number; left: number } | null;
   createdAt: Date;
   endedAt: Date | null;
 }

@@ -245,6 +245,7 @@ const schemas = {
       sheet: optionalText,
       dryRun: flag,
       mayDistribute: flag,
+      currency: optionalText,
       status: text,
       file: text,
       reading: optionalText,

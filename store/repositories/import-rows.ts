@@ -1,6 +1,7 @@
 /** What the rows of each kind of import do, and how that is undone. */
 import type { ClientSession } from 'mongoose';
 import type { RowError } from '../../domain/imports';
+import type { Currency } from '../../domain/money';
 
 /** What every change of an import says of itself; each kind adds what its undo needs. */
 export interface RowChange {
@@ -19,6 +20,8 @@ export interface ApplyContext {
   readonly account: string;
   readonly import: string;
   readonly mayDistribute: boolean;
+  /** The currency that the file's amounts were read in. */
+  readonly currency: Currency | null;
   /** In a dry run: what earlier batches would have made. Null where they really did. */
   readonly planned: Planned | null;
 }

@@ -36,6 +36,7 @@ export interface NewImport {
   readonly sheet: string | null;
   readonly dryRun: boolean;
   readonly mayDistribute: boolean;
+  readonly currency: ImportDoc['currency'];
   readonly file: string;
 }
 
@@ -89,13 +90,20 @@ export function createImportRepository(db: Database) {
   const dropBatches = (filter: QueryFilter<ImportBatchDoc>) =>
     eachBatch(filter, (one) => ({ deleteOne: { filter: one } }));
 
+  /** Drops what the import doesn't need once its reading is settled: the file, and batches of other readings. */
+  async function tidy({ _id, reading, file }: ImportDoc): Promise<void> {
+    await dropBatches({ import: _id, reading: { $ne: reading } });
+    await files.remove(file);
+  }
+
   async function decide(
     row: ImportDoc,
     batch: ImportBatchDoc,
     planned: Planned | null,
   ): Promise<Applied<ImportChange>> {
     const { rows, errors } = open<BatchBody>(row, batch._id, 'body', batch.body);
-    const context = { account: row.account, import: row._id, mayDistribute: row.mayDistribute, planned };
+    const { account, mayDistribute, currency } = row;
+    const context = { account, import: row._id, mayDistribute, currency, planned };
     try {
       return await db.transact(async (session) => {
         const applied = await kinds[row.kind].apply(session, context, rows);
@@ -112,7 +120,7 @@ export function createImportRepository(db: Database) {
     }
   }
 
-  /** Notes what became of the batch, once. @returns whether it was not noted before */
+  /** Notes what became of the batch of a running import, once. @returns whether it was not noted before */
   async function settle(
     row: ImportDoc,
     batch: ImportBatchDoc,
@@ -138,11 +146,13 @@ export function createImportRepository(db: Database) {
       session ? { session } : {},
     );
     if (matchedCount === 0) return false;
-    await models.imports.collection.updateOne(
-      { _id: row._id as never },
+    const counted = await models.imports.collection.updateOne(
+      { _id: row._id as never, status: 'running' },
       { $inc: { 'rows.changed': applied.changes.length, 'rows.unchanged': applied.unchanged, 'rows.failed': failed } },
       session ? { session } : {},
     );
+    // A step of an import that was stopped meanwhile commits nothing more.
+    if (counted.matchedCount === 0) throw new HubError('unavailable', 'The import was stopped just now');
     return true;
   }
 
@@ -211,9 +221,7 @@ export function createImportRepository(db: Database) {
         { _id: row._id, reading: null, status: 'running' },
         { $set: { reading, 'rows.total': total } },
       );
-      const counted = (await byId(row._id)).reading;
-      await dropBatches({ import: row._id, reading: { $ne: counted } });
-      await files.remove(row.file);
+      await tidy(await byId(row._id));
     },
 
     /** A dry run keeps nothing, so one that was cut off begins anew. */
@@ -246,8 +254,9 @@ export function createImportRepository(db: Database) {
       }
     },
 
-    /** Ends the import and its operation. */
+    /** Ends the import and its operation. Whoever ended the reading may have been killed before it tidied up. */
     async end(id: string): Promise<void> {
+      await tidy(await byId(id));
       await db.transact(async (session) => {
         const row = await models.imports
           .findOneAndUpdate(
@@ -271,7 +280,6 @@ export function createImportRepository(db: Database) {
       status: 'failed' | 'abandoned',
       failure: { code: FailureCode; detail: string; problem: string | null },
     ): Promise<void> {
-      const row = await byId(id);
       await db.transact(async (session) => {
         const { matchedCount } = await models.imports.updateOne(
           { _id: id, status: 'running' },
@@ -280,24 +288,26 @@ export function createImportRepository(db: Database) {
         );
         if (matchedCount > 0) await operations.end(session, importId(id), status, { error: failure });
       });
-      if (row.reading === null) await dropBatches({ import: id });
-      await files.remove(row.file);
+      await tidy(await byId(id));
     },
 
     /**
-     * Begins the undo and lists its operation. The same command again finds it begun. 409 `import_undone` where it was
-     * undone before, `import_not_undoable` where there is nothing to undo, or not yet.
+     * Begins the undo and lists its operation. The same command again finds it begun; one that failed goes on where it
+     * stopped. 409 `import_undone` where it was undone before, `import_not_undoable` where there is nothing to undo, or not
+     * yet.
      */
     beginUndo(account: string, id: string, command: string): Promise<ImportDoc> {
       return db.transact(async (session) => {
         const row = found(await models.imports.findOne({ _id: id, account }).session(session).lean(), 'import');
-        if (row.undo?.command === command) return row;
-        if (row.undo)
+        const hasFailed = row.undo?.status === 'failed';
+        if (row.undo && !hasFailed && row.undo.command === command) return row;
+        if (row.undo && !hasFailed)
           throw new HubError('import_undone', 'An import can be undone once', { members: { undo: row.undo.status } });
         if (row.dryRun) throw new HubError('import_not_undoable', 'A dry run changed nothing');
         if (row.status === 'running') throw new HubError('import_not_undoable', 'The import is still running');
-        const undo = { status: 'running' as const, command, restored: 0, left: 0 };
-        await models.imports.updateOne({ _id: id, undo: null }, { $set: { undo } }, { session });
+        const { restored, left } = row.undo ?? { restored: 0, left: 0 };
+        const undo = { status: 'running' as const, command, restored, left };
+        await models.imports.updateOne({ _id: id }, { $set: { undo } }, { session });
         await operations.begin(session, {
           workflowId: importUndoId(id),
           kind: 'import_undo',
@@ -326,11 +336,12 @@ export function createImportRepository(db: Database) {
           { session },
         );
         if (matchedCount === 0) throw new HubError('unavailable', 'The batch was undone just now');
-        await models.imports.collection.updateOne(
-          { _id: row._id as never },
+        const counted = await models.imports.collection.updateOne(
+          { _id: row._id as never, 'undo.status': 'running' },
           { $inc: { 'undo.restored': restored, 'undo.left': left } },
           { session },
         );
+        if (counted.matchedCount === 0) throw new HubError('unavailable', 'The undo was stopped just now');
         return { restored, left };
       }, `imports/${row.account}`);
     },
@@ -353,6 +364,22 @@ export function createImportRepository(db: Database) {
       });
     },
 
+    /** Ends an undo that can't go on; the rows that it did not come to stay as they are until it is begun again. */
+    async stopUndo(
+      id: string,
+      status: 'failed' | 'abandoned',
+      error: { code: FailureCode; detail: string },
+    ): Promise<void> {
+      await db.transact(async (session) => {
+        const { matchedCount } = await models.imports.updateOne(
+          { _id: id, 'undo.status': 'running' },
+          { $set: { 'undo.status': 'failed' } },
+          { session },
+        );
+        if (matchedCount > 0) await operations.end(session, importUndoId(id), status, { error });
+      });
+    },
+
     /** Errors of rows, by batch; of the rows whose batch was not applied yet none. */
     async *errors(row: ImportDoc): AsyncGenerator<RowError> {
       for await (const batch of batchesOf(row, { failed: { $gt: 0 } }).cursor())
@@ -363,6 +390,16 @@ export function createImportRepository(db: Database) {
     async *changes(row: ImportDoc): AsyncGenerator<ImportChange> {
       for await (const batch of batchesOf(row, { changed: { $gt: 0 } }).cursor())
         yield* open<BatchOutcome>(row, batch._id, 'outcome', batch.outcome ?? '').changes;
+    },
+
+    /** Whether a row of it turned distribution on. */
+    async hasDistributed(row: ImportDoc): Promise<boolean> {
+      if (row.kind !== 'skus' || !row.mayDistribute) return false;
+      for await (const batch of batchesOf(row, { changed: { $gt: 0 } }).cursor()) {
+        const { changes } = open<BatchOutcome>(row, batch._id, 'outcome', batch.outcome ?? '');
+        if (changes.some((change) => 'publication' in change && change.publication !== null)) return true;
+      }
+      return false;
     },
 
     /** Rows that the undo left as they are. */

@@ -1,5 +1,6 @@
 /** Rows of a price import: base prices, and SKU prices for a level or for all. Contract: catalogue.md, Distribution products. */
 import type { ClientSession } from 'mongoose';
+import { HubError } from '../../domain/failures';
 import type { PriceRow, RowError } from '../../domain/imports';
 import type { Currency } from '../../domain/money';
 import { type Database, found } from '../database';
@@ -95,8 +96,14 @@ export function createPriceRows({ models, now }: Database): RowKind<PriceRow, Pr
   }
 
   return {
-    async apply(session, { account }, rows): Promise<Applied<PriceChange>> {
+    async apply(session, { account, currency: readIn }, rows): Promise<Applied<PriceChange>> {
       const currency = found((await takeSetup(session, account)).baseCurrency, 'base currency; set it first');
+      // The rows hold minor units: as another currency they would be other prices.
+      if (currency !== readIn)
+        throw new HubError(
+          'currency_mismatch',
+          `The file was read in ${readIn}; the base currency is ${currency} by now`,
+        );
       const { levels, basePrices, prices } = await knownFor(session, account, rows);
       const changes: PriceChange[] = [];
       const errors: RowError[] = [];

@@ -124,7 +124,7 @@ describe('another account’s key', () => {
     const apiKey = (await get('/v1/api-keys')).body.items[0].id;
     const operation = pushed.body.operation.id;
     const file = await api.store.files.receive(supplier.id, Readable.from([Buffer.from('sku,name')]), 100);
-    const how = { format: 'csv', sheet: null, dryRun: false, mayDistribute: false } as const;
+    const how = { format: 'csv', sheet: null, dryRun: false, mayDistribute: false, currency: null } as const;
     const imported = await api.store.imports.add(supplier.id, 'cmd', { kind: 'skus', file: file.id, ...how });
     const places = {
       '/v1/accounts/{id}': supplier.id,

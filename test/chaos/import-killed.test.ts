@@ -72,6 +72,7 @@ describe('the worker killed at steps of an import', () => {
       sheet: null,
       dryRun: false,
       mayDistribute: false,
+      currency: null,
       file: file.id,
     });
     const run = await dieAt(kill, async (place) => {

@@ -100,6 +100,10 @@ test('the last of two rows for the same cell is found, also where codes are long
   expect(check(3, 'A', 'VIP', 100)).toBeNull();
   expect(check(4, 'A', 'GOLD', 101)).toBe('line 2 gives A another base price');
   expect(check(5, 'A', 'VIP')).toBe('line 3 is for A, level VIP already');
+  // Without a price it is no cell of a SKU price.
+  expect(finder.check({ line: 9, sku: 'B', level: '', basePrice: 800, price: null })).toBeNull();
+  expect(finder.check({ line: 10, sku: 'B', level: '', basePrice: null, price: 5 })).toBeNull();
+  expect(finder.check({ line: 11, sku: 'B', level: '', basePrice: null, price: 6 })?.detail).toMatch(/^line 10/);
   expect(check(6, long)).toBeNull();
   expect(check(7, `${long}x`)).toBeNull();
   expect(check(8, long)).toMatch(/^line 6/);
