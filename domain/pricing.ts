@@ -1,15 +1,18 @@
 /** What a distributor pays for a distribution product, and why. Contract: catalogue.md, Distribution price. */
 import {
+  add,
   type Currency,
   decimalOf,
   type Fraction,
   fractionOf,
   type Money,
+  money,
   multiply,
   plus,
   type Rounding,
   roundToCurrency,
   roundUnits,
+  times,
   units,
 } from './money';
 
@@ -80,6 +83,11 @@ export type PriceDecision = { readonly steps: readonly PriceStep[] } & (
   | { readonly ok: false; readonly reason: PriceReason }
 );
 
+/** In whole units of the settlement currency. What comes to more, by a slip in a rate or a percent, is no price. */
+export const LARGEST_PRICE = 1_000_000_000_000n;
+
+const exceeds = ({ numerator, denominator }: Fraction, most: bigint) => numerator > most * denominator;
+
 const percentOf = (text: string): Fraction =>
   multiply(fractionOf(text) ?? { numerator: 0n, denominator: 1n }, { numerator: 1n, denominator: 100n });
 
@@ -146,7 +154,7 @@ const SOURCE_WORDS: Record<RateFound['source'], string> = {
 
 /**
  * The price of one unit in the settlement currency, or why there is none; each step of it either way. Never a price of 0
- * for want of a rate. Precedence: SKU price for the level, SKU price for all levels, the level's rule on the base price;
+ * for want of a rate, never one too large to be counted exactly. Precedence: SKU price for the level, SKU price for all levels, the level's rule on the base price;
  * without a level the base price itself. Computed exactly, rounded once and last, never below 0.
  */
 export function decidePrice(input: PriceInput): PriceDecision {
@@ -159,23 +167,26 @@ export function decidePrice(input: PriceInput): PriceDecision {
     return { ok: false, reason: 'exchange_rate_missing', steps };
   }
   const converted = multiply(value, rate.value);
+  steps.push({
+    step: 'conversion',
+    used: true,
+    amount: decimalOf(converted),
+    currency,
+    detail: `${SOURCE_WORDS[rate.source]}: ${rate.text}`,
+  });
+  if (exceeds(converted, LARGEST_PRICE)) {
+    const detail = `It is more than ${LARGEST_PRICE} ${currency}, which nothing can cost`;
+    steps.push({ step: 'rounding', used: false, amount: null, currency, detail });
+    return { ok: false, reason: 'price_missing', steps };
+  }
   const price = roundUnits(converted, rounding, currency);
-  steps.push(
-    {
-      step: 'conversion',
-      used: true,
-      amount: decimalOf(converted),
-      currency,
-      detail: `${SOURCE_WORDS[rate.source]}: ${rate.text}`,
-    },
-    {
-      step: 'rounding',
-      used: true,
-      amount: decimalOf(units(price)),
-      currency,
-      detail: `${rounding}${converted.numerator < 0n ? ', and never below 0' : ''}`,
-    },
-  );
+  steps.push({
+    step: 'rounding',
+    used: true,
+    amount: decimalOf(units(price)),
+    currency,
+    detail: `${rounding}${converted.numerator < 0n ? ', and never below 0' : ''}`,
+  });
   return { ok: true, price, rate, steps };
 }
 
@@ -211,8 +222,9 @@ export interface Charge {
 
 /**
  * charge = Σ quantity × price + stock-out shipping charge + logistics cost (orders.md, Push).
- * Logistics is charged with Self-Arranged or Self-Delivery shipping, on every platform but Temu. Each fee is converted
- * and rounded half up to the settlement currency's decimals.
+ * Logistics is charged with Self-Arranged or Self-Delivery shipping, on every platform but Temu. Each fee line is
+ * converted, multiplied and rounded once, half up to the settlement currency's decimals; its `unit` is for show and may,
+ * rounded itself, come to something else times the quantity.
  */
 export function computeCharge(input: {
   readonly lines: readonly { readonly sku: string; readonly quantity: number; readonly price: Money }[];
@@ -228,19 +240,21 @@ export function computeCharge(input: {
     sku: line.sku,
     quantity: line.quantity,
     unit: line.price,
-    amount: { amount: line.price.amount * line.quantity, currency },
+    amount: times(line.price, line.quantity),
   }));
-  const inSettlement = (fee: Money) => roundToCurrency(multiply(units(fee), input.rate.value), currency);
+  const inSettlement = (fee: Money, quantity: number) =>
+    roundToCurrency(
+      multiply(multiply(units(fee), input.rate.value), { numerator: BigInt(quantity), denominator: 1n }),
+      currency,
+    );
   const stockOutCount =
     input.fees.stockOut.by === 'package' ? 1 : input.lines.reduce((sum, line) => sum + line.quantity, 0);
-  const fees: [ChargeLine['kind'], Money, number][] = [
-    ['stock_out_charge', inSettlement(input.fees.stockOut.amount), stockOutCount],
-  ];
+  const fees: [ChargeLine['kind'], Money, number][] = [['stock_out_charge', input.fees.stockOut.amount, stockOutCount]];
   const selfMoved = input.shipping === 'self_delivery' || input.shipping === 'self_arranged';
-  if (selfMoved && input.platform !== 'temu')
-    fees.push(['logistics_cost', inSettlement(input.fees.logistics.amount), 1]);
-  for (const [kind, unit, quantity] of fees)
-    if (unit.amount !== 0)
-      lines.push({ kind, sku: null, quantity, unit, amount: { amount: unit.amount * quantity, currency } });
-  return { lines, total: { amount: lines.reduce((sum, line) => sum + line.amount.amount, 0), currency } };
+  if (selfMoved && input.platform !== 'temu') fees.push(['logistics_cost', input.fees.logistics.amount, 1]);
+  for (const [kind, fee, quantity] of fees) {
+    const amount = inSettlement(fee, quantity);
+    if (amount.amount !== 0) lines.push({ kind, sku: null, quantity, unit: inSettlement(fee, 1), amount });
+  }
+  return { lines, total: lines.reduce((sum, line) => add(sum, line.amount), money(0, currency)) };
 }

@@ -136,8 +136,12 @@ export function createOrderIntake(db: Database) {
           : [];
       });
     });
+    const claimIds = singles.flatMap(({ entry: { mirror } }) =>
+      mirror ? `${mirror.partnership}/${mirror.supplierSku}` : [],
+    );
     const claims = await models.claims
-      .find({ distributor: account, sku: { $in: singles.map(({ entry }) => entry.sku) }, stopped: false })
+      // Not by its code: claimed anew under another one, an order on the old SKU is of the same claim.
+      .find({ _id: { $in: claimIds }, distributor: account, stopped: false })
       .session(session)
       .lean();
     const sources = new Map<string, Source>();
@@ -264,6 +268,13 @@ export function createOrderIntake(db: Database) {
     const allocated = place !== null && (source.partnership !== null || enough);
     if (allocated)
       await allocate(session, { ...source, account: incoming.account, id, warehouse: place._id }, needed, 1);
+    // What is allocated conflicts with the removal of its SKU on the stock; what has to wait does so on the SKU.
+    else
+      await models.skus.updateMany(
+        { account: incoming.account, sku: { $in: [...needed.keys()] } },
+        { $inc: { followers: 1 } },
+        { session },
+      );
     const at = now();
     return {
       _id: id,

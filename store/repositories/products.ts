@@ -64,10 +64,18 @@ export function createProductRepository(db: Database) {
     return found(await models.suppliers.findById(account).lean(), 'Distribution set-up; activate it first');
   }
 
+  /** The set-up, written: so that what rests on its base currency, or on a count of products, conflicts with a change of it. */
+  async function takeSetup(session: ClientSession, account: string): Promise<SupplierDoc> {
+    const row = await models.suppliers.findByIdAndUpdate(account, { $inc: { touched: 1 } }, { session }).lean();
+    return found(row, 'Distribution set-up; activate it first');
+  }
+
   async function addOne(account: string, input: { sku: string; basePrice: Money | null }): Promise<ProductDoc> {
-    const setup = await supplierOf(account);
-    const entry = found(await models.skus.findById(skuId(account, input.sku)).lean(), `SKU ${input.sku}`);
-    return db.transact((session) => addWithin(session, setup, entry, input), `products/${account}`);
+    return db.transact(async (session) => {
+      // Read here, so that a removal of the SKU meanwhile conflicts with what is written to it below.
+      const entry = await models.skus.findById(skuId(account, input.sku)).session(session).lean();
+      return addWithin(session, account, found(entry, `SKU ${input.sku}`), input);
+    }, `products/${account}`);
   }
 
   /**
@@ -76,25 +84,23 @@ export function createProductRepository(db: Database) {
    */
   async function addWithin(
     session: ClientSession,
-    setup: SupplierDoc,
+    account: string,
     entry: Pick<SkuDoc, 'sku' | 'kind' | 'mirror'>,
     input: { sku: string; basePrice: Money | null },
     planned = 0,
   ): Promise<ProductDoc> {
-    const account = setup._id;
+    const { baseCurrency } = await takeSetup(session, account);
     if (entry.kind === 'combination')
       throw new HubError('combination_not_supported', `${input.sku} is a combination SKU`);
     if (entry.mirror) throw new HubError('sub_distribution_not_allowed', `${input.sku} comes from a supplier itself`);
-    if (input.basePrice && input.basePrice.currency !== setup.baseCurrency)
+    if (input.basePrice && input.basePrice.currency !== baseCurrency)
       throw new HubError(
         'currency_mismatch',
-        `Base prices are in ${setup.baseCurrency ?? 'the base currency, which is not set yet'}`,
+        `Base prices are in ${baseCurrency ?? 'the base currency, which is not set yet'}`,
       );
     const _id = skuId(account, input.sku);
     const there = await models.products.findById(_id).session(session).lean();
     if (there) return there;
-    // The set-up row is written so that two additions at the limit conflict instead of both passing the count.
-    await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
     const count = await models.products.countDocuments({ supplier: account }).session(session);
     if (count + planned >= DISTRIBUTION_PRODUCT_LIMIT)
       throw new HubError('distribution_product_limit', `There are ${DISTRIBUTION_PRODUCT_LIMIT} already`);
@@ -141,14 +147,13 @@ export function createProductRepository(db: Database) {
       input: NewSku,
       basePrice: Money | null,
     ): Promise<{ sku: SkuDoc; product: ProductDoc }> {
-      const setup = await supplierOf(account);
       const { sku: code } = input;
       return catalogue.making(
         account,
         input,
         async (session) => {
           const sku = await catalogue.addSkuWithin(session, account, input);
-          return { sku, product: await addWithin(session, setup, sku, { sku: code, basePrice }) };
+          return { sku, product: await addWithin(session, account, sku, { sku: code, basePrice }) };
         },
         async (sku) => ({
           sku,
@@ -196,23 +201,29 @@ export function createProductRepository(db: Database) {
       account: string,
       rows: readonly { sku: string; basePrice: Money }[],
     ): Promise<RowResult<ProductDoc>[]> {
-      const setup = await supplierOf(account);
-      return Promise.all(
-        rows.map(async ({ sku, basePrice }): Promise<RowResult<ProductDoc>> => {
-          if (basePrice.currency !== setup.baseCurrency)
-            return { ok: false, code: 'currency_mismatch', detail: `Base prices are in ${setup.baseCurrency}` };
+      return db.transact(async (session) => {
+        const { baseCurrency } = await takeSetup(session, account);
+        const results: RowResult<ProductDoc>[] = [];
+        for (const { sku, basePrice } of rows) {
+          if (basePrice.currency !== baseCurrency) {
+            results.push({ ok: false, code: 'currency_mismatch', detail: `Base prices are in ${baseCurrency}` });
+            continue;
+          }
           const row = await models.products
             .findOneAndUpdate(
               { _id: skuId(account, sku) },
               { $set: { basePrice: basePrice.amount } },
-              { returnDocument: 'after' },
+              { session, returnDocument: 'after' },
             )
             .lean();
-          return row
-            ? { ok: true, value: row }
-            : { ok: false, code: 'not_found', detail: `${sku} is not a distribution product` };
-        }),
-      );
+          results.push(
+            row
+              ? { ok: true, value: row }
+              : { ok: false, code: 'not_found', detail: `${sku} is not a distribution product` },
+          );
+        }
+        return results;
+      }, `products/${account}`);
     },
 
     /** The last step of a publication: the product stands in the distributors' unclaimed lists. Safe to repeat. */

@@ -111,7 +111,7 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
     const counted = planned === null ? 0 : planned.products;
     try {
       const input = { sku: row.sku, basePrice: null };
-      const product = await products.addWithin(session, known.setup as SupplierDoc, entry, input, counted);
+      const product = await products.addWithin(session, context.account, entry, input, counted);
       known.added += 1;
       return product;
     } catch (error) {

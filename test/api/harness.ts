@@ -191,7 +191,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     connectors,
     rates: createLiveRates({
       store,
-      provider: createRates(options.ratesUrl, { timeoutMs: 500, tries: 1, waitMs: 1, logger }),
+      provider: createRates(options.ratesUrl, { timeoutMs: 5_000, tries: 1, waitMs: 1, logger }),
       renewAfterMs: 0,
       logger,
       // Each look is long after the last.

@@ -1,7 +1,7 @@
 /** Prices as the parties see them over HTTP. Contract: catalogue.md, Distribution price. */
 import { createSandboxControl } from '../../sandbox/control';
 import { type RunningSandbox, startSandbox } from '../../sandbox/marketplaces';
-import { SANDBOX_KEYS } from '../support/hub';
+import { eventually, SANDBOX_KEYS } from '../support/hub';
 import {
   type Api,
   addAccount,
@@ -240,13 +240,13 @@ describe('fees', () => {
     const pushed = await expectStatus(as(api, of.distributor).get(`/v1/orders/${selfArranged.id}`), 200);
     expect(pushed.body.packages[0].charge.total).toEqual(myr('52.70'));
 
-    // 0.50 × 0.305 = 0.1525, half up 0.15 a unit; 6.00 × 0.305 = 1.83.
+    // A line is rounded once: 0.50 × 0.305 × 4 = 0.61; 6.00 × 0.305 = 1.83.
     await expectStatus(put('/v1/exchange-rates', { rates: [{ from: 'MYR', to: 'SGD', rate: '0.305' }] }), 200);
     const inSgd = await partner(api, supplier, { settlementCurrency: 'SGD' });
     for (const sku of ['SKU-1', 'B'])
       await expectStatus(as(api, inSgd.distributor).post(`/v1/distributor/suppliers/${inSgd.id}/claims`, { sku }), 201);
     expect(linesOf((await charged(inSgd, 'self_delivery')).charge)).toEqual([
-      ['stock_out_charge', 4, '0.60'],
+      ['stock_out_charge', 4, '0.61'],
       ['logistics_cost', 1, '1.83'],
     ]);
     const wrong = { ...FEES, logistics: { amount: { amount: '1.00', currency: 'USD' } } };
@@ -324,7 +324,7 @@ describe('live rates', () => {
 
     // A new rate is a new price, which waits for the next order.
     await control.setRates({ quotes: { 'MYR/SGD': 0.32 } });
-    for (let look = 0; (await quote()).rate.rate !== '0.32'; look += 1) expect(look).toBeLessThan(100);
+    await eventually(async () => expect((await quote()).rate.rate).toBe('0.32'));
     expect(await quote()).toMatchObject({ price: sgd('4.00'), shown: sgd('3.75'), waiting: sgd('4.00') });
     await control.setRates({ down: true });
     const order = await addOrder(live, of.distributor, 1);

@@ -5,7 +5,7 @@ import { createSandboxControl } from '../../sandbox/control';
 import { type RunningSandbox, startSandbox } from '../../sandbox/marketplaces';
 import { SANDBOX_KEYS } from '../support/hub';
 
-const http = { timeoutMs: 300, tries: 2, waitMs: 1 };
+const http = { timeoutMs: 5_000, tries: 2, waitMs: 1 };
 
 describe('the provider of live rates', () => {
   let sandbox: RunningSandbox;

@@ -69,17 +69,24 @@ describe('the charge of a push', () => {
     expect(bare.lines).toHaveLength(2);
   });
 
-  test('a fee is converted and rounded half up before it is multiplied', () => {
-    const inSgd = computeCharge({
-      lines: [{ sku: 'A', quantity: 3, price: money(400, 'SGD') }],
+  test.each([
+    // 0.50 × 0.3051 × 4 = 0.6102, 0.50 × 0.305 × 4 = 0.61; rounded before it is multiplied it were 0.60.
+    ['0.3051', [4, 15, 61]],
+    ['0.305', [4, 15, 61]],
+    // 0.0025 a unit is less than the smallest coin, four of them are one.
+    ['0.005', [4, 0, 1]],
+  ] as const)('a fee line is rounded once, half up, at the rate %s', (rate, [quantity, unit, amount]) => {
+    const { lines, total } = computeCharge({
+      lines: [{ sku: 'A', quantity, price: money(400, 'SGD') }],
       fees: perQuantity,
-      rate: fixed('0.3051'),
+      rate: fixed(rate),
       settlementCurrency: 'SGD',
       shipping: 'platform_logistics',
       platform: 'shopee',
     });
-    // 0.50 × 0.3051 = 0.15255 → 0.15, three times.
-    expect(inSgd.total).toEqual(money(1_200 + 45, 'SGD'));
+    const sgd = (minor: number) => money(minor, 'SGD');
+    expect(lines[1]).toEqual({ kind: 'stock_out_charge', sku: null, quantity, unit: sgd(unit), amount: sgd(amount) });
+    expect(total).toEqual(sgd(1_600 + amount));
   });
 });
 
@@ -113,6 +120,21 @@ describe('the price of a unit', () => {
       ok: false,
       reason: 'exchange_rate_missing',
     });
+  });
+
+  test.each([
+    [{ rate: fixed('999999999999'), settlementCurrency: 'VND' }],
+    [{ basePrice: myr(99_999_999_999_999), level: level({ kind: 'percentOfBase', percent: '999999' }) }],
+  ] as const)('too large to be counted exactly it is none, with the reason: %#', (input) => {
+    const decision = priceOf({ basePrice: myr(99_999_999_999_999), ...input });
+    expect(decision).toMatchObject({ ok: false, reason: 'price_missing' });
+    expect(decision.steps.at(-1)).toMatchObject({ step: 'rounding', used: false, amount: null });
+  });
+
+  test('a charge that can not be counted exactly is refused', () => {
+    const lines = [{ sku: 'A', quantity: 1_000_000_000, price: myr(99_999_999_999_999) }];
+    const terms = { fees: noFees('MYR'), rate: same, settlementCurrency: 'MYR', platform: 'shopee' } as const;
+    expect(() => computeCharge({ lines, ...terms, shipping: 'three_pl' })).toThrow('too large');
   });
 
   test.each([

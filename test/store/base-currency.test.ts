@@ -32,4 +32,25 @@ describe('the base currency', () => {
       code: 'base_currency_fixed',
     });
   });
+
+  test('that changes while a price of the old one is set leaves none of it', async () => {
+    const { partnerships, products, database } = hub.store;
+    const supplier = await makeSupplier(hub, { skus: ['A'] });
+    const { models } = database;
+    const update = models.products.findOneAndUpdate.bind(models.products);
+    let changed: Promise<unknown> | undefined;
+    // Between the look at the base currency and the write the currency changes, if it can.
+    const spy = jest.spyOn(models.products, 'findOneAndUpdate').mockImplementationOnce(((...input: never[]) => ({
+      async lean() {
+        changed = partnerships.setBaseCurrency(supplier.id, 'IDR');
+        await Promise.race([changed, new Promise((resolve) => setTimeout(resolve, 300))]);
+        return (update as (...given: never[]) => { lean(): unknown })(...input).lean();
+      },
+    })) as never);
+    await products.setBasePrices(supplier.id, [{ sku: 'A', basePrice: { amount: 1_250, currency: 'MYR' } }]);
+    await changed;
+    spy.mockRestore();
+    expect(await partnerships.supplier(supplier.id)).toMatchObject({ baseCurrency: 'IDR' });
+    expect(await products.product(supplier.id, 'A')).toMatchObject({ basePrice: null });
+  });
 });

@@ -58,6 +58,19 @@ describe('taking an order in', () => {
     expect(await models.packages.countDocuments({ order: results[0]?.order ?? '' })).toBe(1);
   });
 
+  test('on the code of a claim that was made anew under another is billed to the claim there is', async () => {
+    const own = await makeSupplier(hub, { skus: ['CAP'], price: 700 });
+    const { id, partnership } = await makeDistributor(hub, own);
+    const { claims, products } = hub.store;
+    await claims.stop(id, partnership, 'CAP');
+    await claims.claim(id, partnership, { sku: 'CAP', as: 'CAP-NEW' });
+    await products.setBasePrices(own.id, [{ sku: 'CAP', basePrice: { amount: 900, currency: 'MYR' } }]);
+    await takeIn(order({ account: id, lines: [line({ sku: 'CAP' })] }));
+    expect(await claims.ofPartnership(id, partnership)).toMatchObject([
+      { sku: 'CAP-NEW', orders: 1, shownPrice: 900, billedPrice: 900 },
+    ]);
+  });
+
   test('an older state never replaces a newer one, in whatever order they come', async () => {
     const incoming = order({ version: 200, state: 'shipped', platformState: 'SHIPPED' });
     const { order: id } = await takeIn(incoming);
