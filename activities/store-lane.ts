@@ -49,8 +49,12 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
     const skipped: DueDoc[] = [];
     for (const due of dues) {
       const listing = listings.get(due.subject);
+      const before = accepted.get(due.subject) ?? null;
       if (!listing || listing.sku === null) {
-        settled.push(due);
+        // Whose SKU was deleted is sold no more; what was unconnected otherwise is left as it is.
+        if (listing && due.urgent && before !== 0)
+          send.push({ due, listing, sku: listing.sellerSku, before, quantity: 0, rule: null });
+        else settled.push(due);
         continue;
       }
       const { sku } = listing;
@@ -63,7 +67,6 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
         automatic: listing.automatic,
         forced: due.forced,
       });
-      const before = accepted.get(listing._id) ?? null;
       if (decision.kind === 'skip') skipped.push(due);
       else if (before === decision.quantity && !due.forced) settled.push(due);
       else send.push({ due, listing, sku, before, quantity: decision.quantity, rule: decision.rule });

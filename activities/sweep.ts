@@ -79,8 +79,7 @@ export function createSweepActivities({ store, processes, access, rates, logger,
   async function auditTrail(now: number): Promise<number> {
     try {
       const taken = await store.audit.takeUp(new Date(now - (sweep.auditUnknownAfterMs ?? AUDIT_UNKNOWN_AFTER_MS)));
-      const head = await store.audit.keepDailyHead();
-      if (head !== null) logger.info('audit head', { count: head.count, hash: head.hash });
+      await store.audit.keepDailyHead(({ count, hash }) => logger.info('audit head', { count, hash }));
       return taken;
     } catch (error) {
       logger.warn('sweep could not take up', {
@@ -94,6 +93,8 @@ export function createSweepActivities({ store, processes, access, rates, logger,
   async function pass(): Promise<SweepReport> {
     const now = store.database.now().getTime();
     const before = new Date(now - sweep.graceMs);
+    // Before what may take longer than a pass has.
+    const audited = await auditTrail(now);
     /** A parked lane is not told again every minute (signals are counted); it only has to be there. */
     const lanesThat = async (areParked: boolean) => {
       const waiting = await store.dues.lanesWaitingSince(before);
@@ -188,7 +189,7 @@ export function createSweepActivities({ store, processes, access, rates, logger,
         (row) => processes.startPartnership(row._id),
         (row) => processId('partnership', { partnership: row._id }),
       ),
-      audited: await auditTrail(now),
+      audited,
     };
     // Files whose request ended before it was accepted.
     await each(

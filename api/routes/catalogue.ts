@@ -196,10 +196,10 @@ export const catalogueRoutes = [
     path: '/v1/skus/{sku}',
     access: 'inventory',
     tag: 'stock',
-    summary: 'Delete a SKU that nothing needs any more; its listings are unconnected',
+    summary: 'Delete a SKU that nothing needs any more; its listings are pushed as 0 and unconnected',
     answers: { 204: null },
-    async handle({ account, params }, { store }) {
-      await store.catalogue.removeSku(account, params.sku);
+    async handle({ account, params }, { store, processes }) {
+      processes.wakeLanes(await store.catalogue.removeSku(account, params.sku));
       return noContent;
     },
   }),

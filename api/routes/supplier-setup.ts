@@ -46,12 +46,12 @@ const setup = z
   })
   .openapi('SupplierSetup');
 
-const setupOf = (row: SupplierDoc) => ({
+const setupOf = ({ store }: Hub, row: SupplierDoc) => ({
   live: row.live,
   done: row.steps,
   missing: SETUP_STEPS.filter((step) => !row.steps.includes(step)),
   baseCurrency: row.baseCurrency,
-  bigshop: row.bigshop,
+  bigshop: store.partnerships.bigshopOf(row),
   rounding: row.rounding,
   fees: row.fees === null ? null : feesOf(row.fees),
   createdAt: row.createdAt,
@@ -137,7 +137,7 @@ export const supplierSetupRoutes = [
       await hub.processes.ping();
       const row = await hub.store.partnerships.activate(account);
       if (!row.live) await startStored(hub, () => hub.processes.startSetup(account));
-      return ok(setupOf(row));
+      return ok(setupOf(hub, row));
     },
   }),
   route({
@@ -147,7 +147,7 @@ export const supplierSetupRoutes = [
     tag: 'set-up',
     summary: 'Which steps are done',
     answers: { 200: setup },
-    handle: async ({ account }, { store }) => ok(setupOf(await store.partnerships.supplier(account))),
+    handle: async ({ account }, hub) => ok(setupOf(hub, await hub.store.partnerships.supplier(account))),
   }),
   route({
     method: 'put',
@@ -164,7 +164,7 @@ export const supplierSetupRoutes = [
     async handle({ account, params, body }, hub) {
       if (!isStep(params.step))
         throw new HubError('not_found', `There is no such step; the steps are ${SETUP_STEPS.join(', ')}`);
-      return ok(setupOf(await complete(hub, account, commandOf(params.step, body))));
+      return ok(setupOf(hub, await complete(hub, account, commandOf(params.step, body))));
     },
   }),
   route({

@@ -113,7 +113,8 @@ export interface CustomerDoc {
 export interface SupplierDoc {
   _id: string;
   baseCurrency: Currency | null;
-  bigshop: { name: string; contact: string } | null;
+  /** The contact is sealed for this account. */
+  bigshop: { name: string; contact: Sealed } | null;
   rounding: Rounding;
   fees: FeeSettings | null;
   rates: ExchangeRate[];
@@ -220,8 +221,8 @@ export interface PartnershipDoc {
   reason: string | null;
   /** How the supplier keeps the distributor's contact, and their notes (JSON of `SupplierNote`), sealed for this partnership. */
   note: Sealed | null;
-  /** The command of the last move, so that its repeat is answered as the first was. */
-  lastCommand: string | null;
+  /** The commands of the last moves, so that the repeat of one is answered and not done again. */
+  commands: string[];
   appliedAt: Date;
   decidedAt: Date | null;
   endedAt: Date | null;
@@ -546,6 +547,8 @@ export interface PackageLine {
   /** Minor units of the settlement currency, fixed at the sync; null with a reason where there is none. */
   price: number | null;
   priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+  /** Its claim counted when the order was synced; always so for own goods. */
+  active: boolean;
 }
 
 /** The last recall of a package. Its supply order holds the same, for the supplier. */
@@ -593,6 +596,8 @@ export interface PackageDoc {
   /** Null where the goods are the account's own. */
   partnership: string | null;
   supplier: string | null;
+  /** The partnership was `partnered` when the order was synced: it can be pushed after its end, too. */
+  partnered: boolean;
   /** Where it is allocated: an own warehouse, or the distributor's view of the supplier's. */
   warehouse: string | null;
   /** The supplier's warehouse behind it. */

@@ -130,6 +130,8 @@ const schemas = {
       claimsDueSince: optionalTime,
       createdAt: time,
     },
+    // Set-ups that are not live, for the sweep.
+    [{ live: 1, createdAt: -1 }],
     // Whose claims are to be looked at, for the sweep.
     [{ claimsDueSince: 1 }, { partialFilterExpression: { claimsDueSince: { $type: 'date' } } }],
   ),
@@ -185,7 +187,7 @@ const schemas = {
       claimTurns: whole,
       reason: optionalText,
       note: optionalText,
-      lastCommand: optionalText,
+      commands: texts,
       appliedAt: time,
       decidedAt: optionalTime,
       endedAt: optionalTime,
@@ -195,6 +197,8 @@ const schemas = {
     [{ supplier: 1, distributor: 1 }],
     [{ supplier: 1, _id: -1 }],
     [{ distributor: 1, _id: -1 }],
+    // Those that have a process, for the sweep.
+    [{ open: 1, appliedAt: -1 }],
     // Those whose claims are to be looked at.
     [{ supplier: 1, status: 1, claimsRevision: 1 }],
   ),
@@ -455,6 +459,7 @@ const schemas = {
       shipping: text,
       partnership: optionalText,
       supplier: optionalText,
+      partnered: flag,
       warehouse: optionalText,
       supplierWarehouse: optionalText,
       currency: optionalText,

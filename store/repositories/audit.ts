@@ -248,11 +248,15 @@ export function createAuditRepository(db: Database) {
       return entries.length - there.size;
     },
 
-    /** Keeps the first head of the day (UTC). @returns it, to the one who kept it */
-    async keepDailyHead(): Promise<ChainHead | null> {
+    /**
+     * Keeps the first head of the day (UTC), told before: a process that dies in between tells it twice, never not at all.
+     * @returns it, to the one who kept it
+     */
+    async keepDailyHead(tell: (head: ChainHead) => void = () => {}): Promise<ChainHead | null> {
       const day = now().toISOString().slice(0, 10);
       if (await models.auditDailyHeads.exists({ _id: day })) return null;
       const end = await head();
+      tell(end);
       try {
         await models.auditDailyHeads.collection.insertOne({ _id: day, ...end, at: now() } as never);
         return end;
@@ -278,9 +282,10 @@ export function createAuditRepository(db: Database) {
      * @param given heads from elsewhere, e.g. from a log file
      */
     async verify(given: readonly ChainHead[] = []): Promise<Verdict> {
+      // The daily ones first: one that is kept while this reads is never ahead of the head it is compared with.
+      const daily = await models.auditDailyHeads.find().sort({ _id: 1 }).lean();
       const stored = await models.auditHeads.findById(HEAD).lean();
       const start: ChainHead = stored ?? nothingYet;
-      const daily = await models.auditDailyHeads.find().sort({ _id: 1 }).lean();
       const heads: KnownHead[] = [
         ...given.map((one) => ({ ...one, from: 'given head' })),
         ...daily.map(({ _id, count, hash }) => ({ count, hash, from: `head of ${_id}` })),

@@ -2,8 +2,10 @@
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
+import { storeLaneId } from '../../domain/process-ids';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
 import type { SkuDoc, WarehouseDoc } from '../models/documents';
+import { createDueRepository } from './dues';
 
 export const skuId = (account: string, sku: string) => `${account}/${sku}`;
 
@@ -21,6 +23,7 @@ export interface NewSku {
 
 export function createCatalogueRepository(db: Database) {
   const { models, now } = db;
+  const dues = createDueRepository(db);
 
   /** The components are written, so that this conflicts with their removal. 422 where one is no single SKU of the account's. */
   async function takeComponents(session: ClientSession, account: string, components: SkuDoc['components']) {
@@ -152,21 +155,20 @@ export function createCatalogueRepository(db: Database) {
       ),
 
     /**
-     * Deletes a SKU that nothing needs any more; its listings are unconnected. 409 `sku_in_use`, naming all that does: its
-     * unfinished orders, warehouses with stock, combinations, and whether it is distributed or claimed.
+     * Deletes a SKU that nothing needs any more; its listings are unconnected and pushed as 0. 409 `sku_in_use`, naming all
+     * that does: its unfinished orders, warehouses with stock, combinations, and whether it is distributed or claimed.
+     * @returns lanes to wake
      */
-    async removeSku(account: string, sku: string): Promise<void> {
-      await db.transact(async (session) => {
+    removeSku(account: string, sku: string): Promise<string[]> {
+      return db.transact(async (session) => {
         const row = found(await models.skus.findById(skuId(account, sku)).session(session).lean(), `SKU ${sku}`);
         const held = await holdersOf(session, account, sku);
-        if (
-          held.distributionProduct ||
-          held.claimed ||
-          Object.values(held).some((list) => Array.isArray(list) && list.length > 0)
-        )
+        const lists = [held.orders, held.warehouses, held.combinations];
+        if (held.distributionProduct || held.claimed || lists.some((list) => list.length > 0))
           throw new HubError('sku_in_use', `${sku} is still needed`, { members: held });
         for (const { sku: component } of row.components)
           await models.skus.updateOne({ _id: skuId(account, component) }, { $inc: { followers: 1 } }, { session });
+        const listings = await models.listings.find({ account, sku }, { store: 1, item: 1 }).session(session).lean();
         await models.listings.updateMany(
           { account, sku },
           { $set: { sku: null, unconnectedReason: 'no_such_sku', updatedAt: now() } },
@@ -175,6 +177,13 @@ export function createCatalogueRepository(db: Database) {
         // A push or a change of it that runs meanwhile writes these, and conflicts.
         await models.stock.deleteMany({ account, sku }, { session });
         await models.skus.deleteOne({ _id: row._id }, { session });
+        const subjects = listings.map(({ _id, store, item }) => ({
+          lane: storeLaneId(store),
+          account,
+          subject: _id,
+          item,
+        }));
+        return dues.mark(session, subjects, { cause: `deletion of ${sku}`, urgent: true });
       }, `stock/${account}`);
     },
 

@@ -349,7 +349,16 @@ export function createClaimRepository(db: Database) {
         const key = `${claim._id}/stopped/${newId('command')}`;
         const { supplier } = claim;
         await log.write(session, { supplier, sku, what: 'stopped', who: distributor, why: null, key });
-        return { claim: { ...claim, stopped: true }, lanes: await emptyStock(session, claim, key) };
+        const lanes = await emptyStock(session, claim, key);
+        // A pass of the mirror that still saw the claim conflicts with this, or is followed by one that sees its end.
+        const subject = { lane: mirrorLaneId(partnership), account: distributor, subject: sku, item: sku };
+        return {
+          claim: { ...claim, stopped: true },
+          lanes: [
+            ...lanes,
+            ...(await dues.mark(session, [subject], { cause: `claim ${claim._id} stopped`, urgent: true })),
+          ],
+        };
       });
     },
 

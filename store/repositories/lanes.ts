@@ -94,7 +94,16 @@ export function createLaneRepository(db: Database) {
         .find({ account: row.account, sku: { $in: codes } }, { sku: 1, kind: 1, components: 1, mirror: 1 })
         .lean();
       const parts = entries.flatMap(({ components }) => components.map(({ sku }) => sku));
-      const mirrored = entries.flatMap(({ sku, mirror }) => (mirror ? [sku] : []));
+      const mirroredParts =
+        parts.length === 0
+          ? []
+          : await models.skus
+              .find({ account: row.account, sku: { $in: parts }, mirror: { $ne: null } }, { sku: 1 })
+              .lean();
+      const mirrored = [
+        ...entries.flatMap(({ sku, mirror }) => (mirror ? [sku] : [])),
+        ...mirroredParts.map(({ sku }) => sku),
+      ];
       const [stock, claims] = await Promise.all([
         models.stock
           .find({ account: row.account, sku: { $in: [...codes, ...parts] } }, { sku: 1, warehouse: 1, available: 1 })
@@ -124,11 +133,15 @@ export function createLaneRepository(db: Database) {
             ),
           );
         }
+      const active = new Map(
+        mirrored.map((sku) => [sku, claims.some((claim) => claim.sku === sku && claim.causes.length === 0)]),
+      );
+      // A set is sold only while all its claimed parts are.
+      for (const { sku, components } of entries)
+        if (components.some((part) => active.get(part.sku) === false)) active.set(sku, false);
       return {
         listings: new Map(listings.map((listing) => [listing._id, listing])),
-        claims: new Map(
-          mirrored.map((sku) => [sku, claims.some((claim) => claim.sku === sku && claim.causes.length === 0)]),
-        ),
+        claims: active,
         levels,
         accepted,
       };

@@ -49,11 +49,12 @@ export function createMirrorRepository(db: Database) {
           .lean()
       ).map((row) => [row._id, row]),
     );
+    const countsNow = (claim: ClaimDoc) => terms?.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
     const changes: MirroredChange[] = [];
     for (const claim of claims) {
-      const counts = terms?.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
+      const counts = countsNow(claim);
       for (const { _id, source } of places) {
-        const given = counts && source !== null && terms.warehouses.includes(source.warehouse);
+        const given = counts && source !== null && terms?.warehouses.includes(source.warehouse);
         changes.push({
           account: claim.distributor,
           warehouse: _id,
@@ -67,7 +68,9 @@ export function createMirrorRepository(db: Database) {
       }
     }
     const results = await changeMirrored(db, session, changes);
-    const changed = changes.flatMap(({ sku }, index) => (results[index]?.changed ? [sku] : []));
+    // What ceased to count is 0 on every listing, also where nothing was left to mirror: no rule stands in its way.
+    const ceased = claims.flatMap((claim) => (dueOf(claim)?.urgent && !countsNow(claim) ? [claim.sku] : []));
+    const changed = [...changes.flatMap(({ sku }, index) => (results[index]?.changed ? [sku] : [])), ...ceased];
     const entries = claims.flatMap((claim): RecordEntry[] => {
       const due = dueOf(claim);
       const own = results.filter((_, index) => changes[index]?.sku === claim.sku);

@@ -160,6 +160,9 @@ export function createOrderIntake(db: Database) {
         quantity,
         price: null,
         priceReason: null,
+        active:
+          entry.mirror === null ||
+          source.claims.some((claim) => claim.supplierSku === entry.mirror?.supplierSku && claim.causes.length === 0),
       });
       sources.set(key, source);
     }
@@ -202,7 +205,7 @@ export function createOrderIntake(db: Database) {
     const given =
       partnership === null
         ? null
-        : await models.partnerships.findById(partnership, { warehouses: 1 }).session(session).lean();
+        : await models.partnerships.findById(partnership, { warehouses: 1, status: 1 }).session(session).lean();
     const places = await models.warehouses
       .find(
         partnership === null
@@ -228,7 +231,8 @@ export function createOrderIntake(db: Database) {
           (rows.find((row) => row.warehouse === warehouse && row.sku === sku)?.available ?? 0) >= quantity,
       );
     const enough = places.find(({ _id }) => holds(_id));
-    return { place: enough ?? places[0] ?? null, enough: enough !== undefined, needed };
+    const partnered = given?.status === 'partnered';
+    return { place: enough ?? places[0] ?? null, enough: enough !== undefined, needed, partnered };
   }
 
   /** Allocates a package's quantities where it is assigned, or (sign −1) gives them back. */
@@ -262,7 +266,7 @@ export function createOrderIntake(db: Database) {
     source: Source,
   ): Promise<PackageDoc> {
     const currency = source.partnership === null ? null : await price(session, source);
-    const { place, enough, needed } = await assignWarehouse(session, incoming.account, source);
+    const { place, enough, needed, partnered } = await assignWarehouse(session, incoming.account, source);
     const id = `${order.replace(/^ord/, 'pkg')}-${index + 1}`;
     // Own goods are allocated under the guard; a shortage leaves the package waiting and never takes what is not there.
     const allocated = place !== null && (source.partnership !== null || enough);
@@ -286,6 +290,8 @@ export function createOrderIntake(db: Database) {
       shipping: incoming.shipping,
       partnership: source.partnership,
       supplier: source.supplier,
+      // Judged on this transaction's snapshot, by no clock: it and a termination write the claims, so one comes first.
+      partnered,
       warehouse: place?._id ?? null,
       supplierWarehouse: place?.source?.warehouse ?? null,
       currency,

@@ -146,17 +146,15 @@ export function createOrderRepository(db: Database) {
           })
         : null;
     const blockers = findBlockers({
-      partnered:
-        partnership.status === 'partnered' || (partnership.endedAt !== null && pkg.syncedAt < partnership.endedAt),
-      lines: pkg.lines.map(({ line, supplierSku, quantity, priceReason }) => {
+      partnered: partnership.status === 'partnered' || pkg.partnered,
+      lines: pkg.lines.map(({ line, supplierSku, quantity, priceReason, active }) => {
         const claim = claims.find((row) => row.supplierSku === supplierSku);
         const counts = claim !== undefined && !claim.stopped && claim.causes.length === 0;
-        const syncedBefore = claim?.inactiveSince != null && pkg.syncedAt < claim.inactiveSince;
         return {
           line,
           supplierSku,
           quantity,
-          active: counts || syncedBefore,
+          active: counts || active,
           priceReason: priceReason ?? (rate === null ? 'exchange_rate_missing' : null),
         };
       }),

@@ -36,6 +36,9 @@ export interface MoveResult {
   readonly lanes: readonly string[];
 }
 
+/** Commands remembered per partnership: more than anybody repeats. */
+const COMMANDS_KEPT = 20;
+
 /** Where a partnership's sealed fields are bound to. */
 export const sealPlace = (partnership: string) => `partnership/${partnership}`;
 
@@ -255,6 +258,11 @@ export function createPartnershipMoves(db: Database) {
       }
       case 'withdraw':
       case 'delete':
+        await models.notifications.updateMany(
+          { account: row.supplier, document: row._id },
+          { $set: { detail: null } },
+          { session },
+        );
         return { set: emptied(row), lanes: [] };
       case 'changeTerms':
         return changeTerms(session, row, command.terms);
@@ -277,7 +285,7 @@ export function createPartnershipMoves(db: Database) {
           .lean(),
         'partnership',
       );
-      if (row.lastCommand === command.command) return { row, lanes: isEnded(row.status) ? [mirrorLaneId(id)] : [] };
+      if (row.commands.includes(command.command)) return { row, lanes: isEnded(row.status) ? [mirrorLaneId(id)] : [] };
       if (isDeleted(row.status)) throw new HubError('not_found', 'There is no such partnership');
       if (!canMove(row.status, command.move))
         throw new HubError('invalid_transition', `The partnership is ${row.status}`, {
@@ -294,7 +302,7 @@ export function createPartnershipMoves(db: Database) {
                 ...set,
                 status,
                 open: !isEnded(status),
-                lastCommand: command.command,
+                commands: [...row.commands, command.command].slice(-COMMANDS_KEPT),
               },
             },
             { session, returnDocument: 'after' },

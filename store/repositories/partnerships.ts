@@ -8,6 +8,7 @@ import type { Currency, Money } from '../../domain/money';
 import {
   DELETED_STATUSES,
   INVITATION_DAYS,
+  isDeleted,
   SETUP_STEPS,
   type SetupCommand,
   type SetupStep,
@@ -15,13 +16,14 @@ import {
 } from '../../domain/partnership';
 import type { ExchangeRate, FeeSettings } from '../../domain/pricing';
 import { type Database, found, isDuplicateKey, type Page, type PageRequest, toPage } from '../database';
-import type { CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
+import type { AccountDoc, CustomerDoc, InvitationDoc, PartnershipDoc, SupplierDoc } from '../models/documents';
 import { createNotificationRepository } from './notifications';
 import { createPartnershipMoves, pairId, sealPlace } from './partnership-moves';
 import { createPriceRepository } from './prices';
 
 const DAY_MS = 86_400_000;
 const NOT_DELETED = { $nin: [...DELETED_STATUSES] };
+const bigshopPlace = (account: string) => `supplier/${account}/bigshop`;
 const tokenHash = (token: string) => createHash('sha256').update(token).digest('hex');
 
 export interface ApplicationInput {
@@ -52,11 +54,11 @@ export function createPartnershipRepository(db: Database) {
     account: string,
     step: SetupStep,
     set: Partial<SupplierDoc>,
-    check: (before: SupplierDoc) => void = () => {},
+    check: (before: SupplierDoc, session: ClientSession) => void | Promise<void> = () => {},
   ): Promise<SupplierDoc> {
     return db.transact(async (session) => {
       const before = await supplier(account, session);
-      check(before);
+      await check(before, session);
       const steps = [...new Set([...before.steps, step])];
       return found(
         await models.suppliers
@@ -93,26 +95,28 @@ export function createPartnershipRepository(db: Database) {
   }
 
   /** The step is done when there is a product. */
-  async function confirmProducts(account: string): Promise<SupplierDoc> {
-    if (!(await models.products.exists({ supplier: account })))
-      throw new HubError('setup_incomplete', 'There is no distribution product yet', {
-        members: { missing: ['products'] },
-      });
-    return completeStep(account, 'products', {});
-  }
+  const confirmProducts = (account: string): Promise<SupplierDoc> =>
+    completeStep(account, 'products', {}, async (_before, session) => {
+      if (!(await models.products.exists({ supplier: account }).session(session)))
+        throw new HubError('setup_incomplete', 'There is no distribution product yet', {
+          members: { missing: ['products'] },
+        });
+    });
 
   const setBigshop = (account: string, bigshop: { name: string; contact: string }) =>
-    completeStep(account, 'bigshop', { bigshop });
+    completeStep(account, 'bigshop', {
+      bigshop: { name: bigshop.name, contact: cipher.seal(bigshop.contact, bigshopPlace(account)) },
+    });
 
   /** The step is done when every distribution product has a price at every level in use. */
-  async function confirmPricing(account: string): Promise<SupplierDoc> {
-    const missing = await pricing.missing(account, 50);
-    if (missing.length > 0)
-      throw new HubError('setup_incomplete', 'These products have no price', {
-        members: { skus: [...new Set(missing.map(({ sku }) => sku))], prices: missing },
-      });
-    return completeStep(account, 'pricing', {});
-  }
+  const confirmPricing = (account: string): Promise<SupplierDoc> =>
+    completeStep(account, 'pricing', {}, async (_before, session) => {
+      const missing = await pricing.missing(account, 50, session);
+      if (missing.length > 0)
+        throw new HubError('setup_incomplete', 'These products have no price', {
+          members: { skus: [...new Set(missing.map(({ sku }) => sku))], prices: missing },
+        });
+    });
 
   /** Fees are in the base currency, so that must be chosen first. Every amount in another one is named. */
   const setFees = (account: string, fees: FeeSettings) =>
@@ -146,6 +150,18 @@ export function createPartnershipRepository(db: Database) {
     );
   }
 
+  /** Also of one that was moved to a lower plan later: nothing new begins then. 403 `plan_too_low` */
+  async function requireSupplierPlan(account: string): Promise<AccountDoc> {
+    const owner = found(await models.accounts.findById(account).lean(), 'account');
+    if (!planReaches(owner.plan, SUPPLIER_PLAN))
+      throw new HubError(
+        'plan_too_low',
+        `A supplier needs plan ${SUPPLIER_PLAN} or higher; this account is on ${owner.plan}`,
+        { members: { plan: owner.plan, needed: SUPPLIER_PLAN } },
+      );
+    return owner;
+  }
+
   /** Who was a partner before applies again once nothing is owed on either side. 409 `balance_open`. */
   async function requireSettled(session: ClientSession, pair: { supplier: string; distributor: string }) {
     const former = await models.partnerships
@@ -168,15 +184,7 @@ export function createPartnershipRepository(db: Database) {
 
     /** Starts the set-up. 403 `plan_too_low`, 409 `inventory_off`; again it answers with what there is. */
     async activate(account: string): Promise<SupplierDoc> {
-      const owner = found(await models.accounts.findById(account).lean(), 'account');
-      if (!planReaches(owner.plan, SUPPLIER_PLAN))
-        throw new HubError(
-          'plan_too_low',
-          `A supplier needs plan ${SUPPLIER_PLAN} or higher; this account is on ${owner.plan}`,
-          {
-            members: { plan: owner.plan, needed: SUPPLIER_PLAN },
-          },
-        );
+      const owner = await requireSupplierPlan(account);
       if (!owner.inventoryEnabled)
         throw new HubError('inventory_off', 'Turn it on with PATCH /v1/account {"inventoryEnabled":true}');
       await models.suppliers.updateOne(
@@ -252,25 +260,28 @@ export function createPartnershipRepository(db: Database) {
     async setupsSince(before: Date, limit: number): Promise<SupplierDoc[]> {
       return models.suppliers
         .find({ live: false, createdAt: { $lt: before } })
+        .sort({ createdAt: -1 })
         .limit(limit)
         .lean();
     },
 
     /** Makes an invitation. The token is shown once and kept as a hash. 409 `setup_incomplete` with what is missing. */
     async invite(account: string, command?: string): Promise<{ invitation: InvitationDoc; token: string }> {
+      await requireSupplierPlan(account);
       const setup = await supplier(account);
       if (!setup.live) {
         const missing = SETUP_STEPS.filter((step) => !setup.steps.includes(step));
         throw new HubError('setup_incomplete', `Still to do: ${missing.join(', ')}`, { members: { missing } });
       }
       const token = randomBytes(32).toString('base64url');
+      const at = now();
       const invitation: InvitationDoc = {
         _id: idFor('invitation', command),
         supplier: account,
         tokenHash: tokenHash(token),
-        expiresAt: new Date(now().getTime() + INVITATION_DAYS * DAY_MS),
+        expiresAt: new Date(at.getTime() + INVITATION_DAYS * DAY_MS),
         revokedAt: null,
-        createdAt: now(),
+        createdAt: at,
       };
       // A repeated command whose first answer was lost: nobody saw that token, so a new one takes its place.
       await models.invitations.replaceOne({ _id: invitation._id, supplier: account }, invitation, { upsert: true });
@@ -334,7 +345,7 @@ export function createPartnershipRepository(db: Database) {
         claimTurns: 0,
         reason: null,
         note: null,
-        lastCommand: null,
+        commands: [],
         appliedAt: now(),
         decidedAt: null,
         endedAt: null,
@@ -357,6 +368,7 @@ export function createPartnershipRepository(db: Database) {
         if (!isDuplicateKey(error)) throw error;
         // The same command again.
         const same = await models.partnerships.findById(id).lean();
+        if (same && isDeleted(same.status)) throw new HubError('not_found', 'The application was withdrawn since');
         if (same) return same;
         const first = await models.partnerships.findOne({ ...pair, open: true }).lean();
         throw new HubError('partnership_exists', 'There is an open application or partnership already', {
@@ -366,6 +378,10 @@ export function createPartnershipRepository(db: Database) {
       }
       return row;
     },
+
+    /** The BigShop store, its contact readable. */
+    bigshopOf: ({ _id, bigshop }: SupplierDoc) =>
+      bigshop === null ? null : { name: bigshop.name, contact: cipher.open(bigshop.contact, bigshopPlace(_id)) },
 
     /** Contact name, phone, e-mail and message of an application. */
     contactOf(row: PartnershipDoc): Omit<ApplicationInput, 'company' | 'channels'> {
@@ -425,6 +441,7 @@ export function createPartnershipRepository(db: Database) {
     async openSince(before: Date, limit: number): Promise<PartnershipDoc[]> {
       return models.partnerships
         .find({ open: true, appliedAt: { $lt: before } })
+        .sort({ appliedAt: -1 })
         .limit(limit)
         .lean();
     },

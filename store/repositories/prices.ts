@@ -88,14 +88,21 @@ export function createPriceRepository(db: Database) {
   }
 
   /** What has no price in the base currency: each product at every level in use. At most `most` are named. */
-  async function missing(supplier: string, most: number): Promise<{ sku: string; level: string | null }[]> {
-    const setup = found(await models.suppliers.findById(supplier).lean(), 'Distribution set-up; activate it first');
-    const [products, levels, skuPrices, withoutLevel] = await Promise.all([
-      models.products.find({ supplier }).sort({ sku: 1 }).lean(),
-      models.priceLevels.find({ supplier }).sort({ _id: 1 }).lean(),
-      models.skuPrices.find({ supplier }).lean(),
-      models.partnerships.exists({ supplier, open: true, status: 'partnered', level: null }),
-    ]);
+  async function missing(
+    supplier: string,
+    most: number,
+    session: ClientSession,
+  ): Promise<{ sku: string; level: string | null }[]> {
+    const setup = found(
+      await models.suppliers.findById(supplier).session(session).lean(),
+      'Distribution set-up; activate it first',
+    );
+    const products = await models.products.find({ supplier }).sort({ sku: 1 }).session(session).lean();
+    const levels = await models.priceLevels.find({ supplier }).sort({ _id: 1 }).session(session).lean();
+    const skuPrices = await models.skuPrices.find({ supplier }).session(session).lean();
+    const withoutLevel = await models.partnerships
+      .exists({ supplier, open: true, status: 'partnered', level: null })
+      .session(session);
     const asked: (PriceLevelDoc | null)[] = levels.length === 0 || withoutLevel ? [null, ...levels] : levels;
     const rows: { sku: string; level: string | null }[] = [];
     for (const product of products)

@@ -54,7 +54,7 @@ describe('the worker killed at each step of a delivery', () => {
     const ended = kill === null ? await eventually(isSent).then(() => null) : await child.ended;
     await child.kill();
     await endSessionsOf(child, hub.store.database.connection);
-    const notifiers = createNotifiers({ smtp, allowPrivateAddresses: true, timeoutMs: 1_000 });
+    const notifiers = createNotifiers({ smtp, allowPrivateAddresses: true, timeoutMs: 3_000 });
     const { store, connectors, logger } = hub;
     workers.push(await runWorker(place, { store, connectors, notifiers, logger, processes }));
     await eventually(isSent, 30_000);

@@ -150,9 +150,11 @@ describe('the lanes of an account', () => {
           await hub.store.operations.list(supplier.id, { status: 'parked' }, { limit: 10, after: null }),
         ).toMatchObject({ items: [{ workflowId: lane, error: { code: 'platform_unavailable' } }] }),
       );
-      expect((await hub.store.notifications.list(supplier.id, { limit: 10, after: null })).items).toMatchObject([
-        { event: 'stock_push_failed', document: bad.id },
-      ]);
+      await eventually(async () =>
+        expect((await hub.store.notifications.list(supplier.id, { limit: 10, after: null })).items).toMatchObject([
+          { event: 'stock_push_failed', document: bad.id },
+        ]),
+      );
       // The others go on while it is parked.
       await count(hub, supplier, 40, 'TEE-1');
       await shows(hub, good, 40, 'TEE-1');

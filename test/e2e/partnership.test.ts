@@ -30,7 +30,7 @@ let api: Awaited<ReturnType<typeof serveApi>>;
 let as: (key: string) => HttpClient;
 
 beforeAll(async () => {
-  hub = await startHub({ reminders: { applicationAfterMs: 1_500, setupAfterMs: [1_000, 1_600] } });
+  hub = await startHub({ reminders: { applicationAfterMs: 3_000, setupAfterMs: [4_000, 5_000] } });
   api = await serveApi({ ...hub, checkAnswers: true });
   as = createHttpClient(api.url);
 });
@@ -590,6 +590,31 @@ describe('a termination', () => {
       await settleAndReturn(pair, id, stores);
     },
   );
+
+  test('zeroes what no rule covers, what was sold out before, and sets that contain it', async () => {
+    const pair = await makePair({ onHand: 0 });
+    const { supplier, distributor } = pair;
+    const id = await partner(pair);
+    await expectReply(distributor.call.post(`/distributor/suppliers/${id}/claims`, { sku: 'TEE-1' }), 201);
+    const set = { sku: 'SET', name: 'Two', components: [{ sku: 'TEE-1', quantity: 2 }] };
+    await expectReply(distributor.call.post('/skus', set), 201);
+    // No rule: both show what the shop itself said when it was connected.
+    const shop = await makeStore(hub, distributor.id, 'shopee', ['TEE-1', 'SET']);
+    for (const sku of ['TEE-1', 'SET']) expect(await shownQuantity(hub, shop, sku)).toBe(1);
+    await expectReply(supplier.call.post(`/supplier/distributors/${id}/terminate`), 200);
+    for (const sku of ['TEE-1', 'SET']) await showAll([shop], 0, sku);
+  });
+
+  test('of a supplier on too low a plan is the last they can do: they invite nobody', async () => {
+    const pair = await makePair();
+    const id = await partner(pair);
+    await expectReply(as(ADMIN_KEY).patch(`/accounts/${pair.supplier.id}`, { plan: 'v1' }), 200);
+    expect(await pair.supplier.call.post('/supplier/invitations')).toMatchObject({
+      status: 403,
+      body: { code: 'plan_too_low', needed: 'v2' },
+    });
+    await expectReply(pair.supplier.call.post(`/supplier/distributors/${id}/terminate`), 200);
+  });
 
   /** Both are pushed; one is packed and shipped, the other recalled. */
   async function pushShipAndRecall({ supplier, distributor }: Pair, shipped: string, recalled: string) {

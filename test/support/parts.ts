@@ -53,7 +53,7 @@ export function patientProcesses(client: Client, queuePrefix: string, logger: Lo
       taskQueue: taskQueueOf(queuePrefix),
       lanes: { pacingMs: 20, batchesPerPass: 40, ...PATIENT },
       orderPush: { parkedMs: 60_000, ...PATIENT },
-      notifications: { tryMs: 2_000, parkedMs: 60_000, ...PATIENT },
+      notifications: { tryMs: 5_000, parkedMs: 60_000, ...PATIENT },
       reminders: FAR_REMINDERS,
       recall: { answerMs: 60_000 },
     },
@@ -107,7 +107,7 @@ export async function connectParts(place: HubPlace): Promise<Parts> {
   });
   const processes = patientProcesses(client, place.queuePrefix, logger);
   store.notifications.onDue((due) => processes.deliver(due));
-  const notifiers = createNotifiers({ smtp: place.smtp, allowPrivateAddresses: true, timeoutMs: 1_000 });
+  const notifiers = createNotifiers({ smtp: place.smtp, allowPrivateAddresses: true, timeoutMs: 3_000 });
   return {
     store,
     connectors,

@@ -205,7 +205,7 @@ describe('a partnership', () => {
   test('that is decided in time reminds nobody', async () => {
     const { activities, told } = fakes();
     await stage.run(activities, async () => {
-      const handle = await start(stage.id('pship'), 400);
+      const handle = await start(stage.id('pship'), 5_000);
       await handle.executeUpdate(messages.reject, { args: [{ ...command('one'), move: 'reject', reason: null }] });
       await handle.result();
     });
@@ -310,7 +310,7 @@ describe('a supplier’s set-up', () => {
       completeSetupStep: async () => ({ ok: true, live: true }),
     };
     await stage.run(activities, async () => {
-      const handle = await start(stage.id('acct'), [300, 600]);
+      const handle = await start(stage.id('acct'), [5_000, 6_000]);
       await handle.executeUpdate(messages.completeStep, { args: [{ step: 'products' }] });
       await handle.result();
     });
