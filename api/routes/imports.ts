@@ -1,4 +1,5 @@
 /** SKUs and prices as files: out, in, and back. Contract: catalogue.md; docs/imports.md. */
+import pLimit from 'p-limit';
 import { checkHead, MEDIA_TYPES, writeCells, writeTable } from '../../connectors/files/table';
 import { isPermitted, type Permission } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
@@ -21,6 +22,9 @@ import { operationSchema, operationStarted, startStored } from '../operations';
 import { type Answer, fileAnswer, ok, type RouteRequest, route, sendFile } from '../route';
 import { lineOf, queryFlag, time } from '../schemas/values';
 import { z } from '../schemas/zod';
+
+/** The head of an XLSX file takes the memory of all its texts, so only a few are looked at at once. */
+const headTurn = pLimit(2);
 
 const MEDIA = Object.values(MEDIA_TYPES);
 /** Rows of each kind that an answer shows; the rest is in the files. */
@@ -170,7 +174,8 @@ async function startImport(
   const format = FILE_FORMATS.find((one) => MEDIA_TYPES[one] === file.mediaType) as FileFormat;
   const dryRun = query.dryRun ?? false;
   const sheet = query.sheet ?? null;
-  await checkHead({ source: await hub.store.files.open(account, file.id), kind, format, sheet });
+  const source = await hub.store.files.open(account, file.id);
+  await headTurn(() => checkHead({ source, kind, format, sheet }));
   const mayDistribute = isPermitted(caller.permissions, 'distribution');
   const row = await hub.store.imports.add(account, command, {
     kind,

@@ -3,12 +3,17 @@
  * rows) and don't tell formulas and merged cells from values; the tests hold both ends against them.
  */
 import { posix } from 'node:path';
+import { IMPORT_ROWS } from '../../domain/imports';
 import { type ByteSource, readBytes, type TableRow, unreadable } from './source';
 import { decodeEscapes, readXml } from './xml';
 import { openZip, writeZip, type Zip } from './zip';
 
-/** All texts of a file are held while it is read. Bytes, unpacked. */
-const TEXTS_MOST = 128 * 1024 * 1024;
+/** All texts of a file are held while it is read. Bytes, unpacked, with their marks. */
+const TEXTS_PART_MOST = 128 * 1024 * 1024;
+/** A code and a name of their own for each row, and the header. */
+const TEXTS_MOST = 2 * IMPORT_ROWS + 1_000;
+/** All of them together. Characters. */
+const TEXTS_LENGTH_MOST = 64 * 1024 * 1024;
 /** Parts that say what the others are. Bytes, unpacked. */
 const SMALL_PART_MOST = 4 * 1024 * 1024;
 const COLUMNS_MOST = 1_000;
@@ -65,6 +70,7 @@ async function openWorkbook(source: ByteSource): Promise<{ zip: Zip; sheets: She
 
 async function readTexts(zip: Zip, part: string | undefined): Promise<string[]> {
   const texts: string[] = [];
+  let length = 0;
   if (part === undefined || !zip.has(part)) return texts;
   let text = '';
   let inText = false;
@@ -77,15 +83,23 @@ async function readTexts(zip: Zip, part: string | undefined): Promise<string[]> 
       else if (name === 't') inText = !inPhonetic;
     },
     close(name: string) {
-      if (name === 'si') texts.push(decodeEscapes(text));
-      else if (name === 'rPh') inPhonetic = false;
+      if (name === 'rPh') inPhonetic = false;
       else if (name === 't') inText = false;
+      if (name === 'si') {
+        length += text.length;
+        // A few bytes make very many of them, which are held before the first row is seen.
+        if (texts.length >= TEXTS_MOST || length > TEXTS_LENGTH_MOST)
+          throw unreadable('too_large_unpacked', 'The file holds more texts than a table can have; send several files');
+        texts.push(decodeEscapes(text));
+      }
     },
     text(piece: string) {
-      if (inText) text += piece;
+      if (!inText) return;
+      text += piece;
+      if (text.length > CELL_MOST) throw unreadable('not_xlsx', 'A text of the file is too long');
     },
   };
-  for await (const _ of readXml(zip.read(part, TEXTS_MOST), events));
+  for await (const _ of readXml(zip.read(part, TEXTS_PART_MOST), events));
   return texts;
 }
 

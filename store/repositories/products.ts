@@ -164,15 +164,26 @@ export function createProductRepository(db: Database) {
 
     /**
      * Takes a product off the list again, in the transaction of an import's undo. False where somebody ever claimed it, or
-     * where it is not as it was when it was added: then it stays.
+     * where it is not as it was when it was added (disabled, priced, named by a visibility rule): then it stays.
+     * 503 `unavailable` while it is being published: try again then.
      */
     async removeWithin(session: ClientSession, account: string, sku: string, why: string): Promise<boolean> {
       const _id = skuId(account, sku);
-      if (await models.claims.exists({ supplier: account, supplierSku: sku }).session(session)) return false;
+      const one = { supplier: account, sku };
+      const isHeld =
+        (await models.claims.exists({ supplier: account, supplierSku: sku }).session(session)) ??
+        (await models.skuPrices.exists(one).session(session)) ??
+        (await models.disabledProducts.exists(one).session(session)) ??
+        (await models.visibilityRules.exists({ supplier: account, 'products.skus': sku }).session(session));
+      if (isHeld) return false;
+      if (await models.products.exists({ _id, basePrice: null, status: 'publishing' }).session(session))
+        throw new HubError('unavailable', `${sku} is being published; its row is undone then`);
+      // SKU prices, visibility rules and who disables for one distributor write the set-up, so they conflict with this.
+      await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
       // A claim follows the SKU, so it conflicts with this.
       await models.skus.updateOne({ _id }, { $inc: { followers: 1 } }, { session });
       const row = await models.products
-        .findOneAndDelete({ _id, basePrice: null, status: { $ne: 'publishing' } }, { session })
+        .findOneAndDelete({ _id, basePrice: null, status: 'enabled' }, { session })
         .lean();
       if (!row) return false;
       const key = `${_id}/removed/${row.attempt}`;
@@ -313,6 +324,8 @@ export function createProductRepository(db: Database) {
         const answer = { distributor: partnership.distributor, lanes: [] as string[] };
         const isDisabled = (await models.disabledProducts.findById(_id).session(session).lean()) !== null;
         if (isDisabled !== to.enabled) return answer;
+        // Written, so that this conflicts with taking the product off the list.
+        await models.suppliers.updateOne({ _id: account }, { $inc: { touched: 1 } }, { session });
         if (to.enabled) await models.disabledProducts.deleteOne({ _id }, { session });
         else
           await models.disabledProducts.create(

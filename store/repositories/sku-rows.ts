@@ -216,6 +216,29 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
         });
   }
 
+  /**
+   * SKUs that the import made and that something needs by now. Whatever begins to follow a SKU is counted on it, but not
+   * always counted off again, so the count only says which are worth a look.
+   */
+  async function usedOf(
+    session: ClientSession,
+    account: string,
+    changes: readonly SkuChange[],
+    entries: ReadonlyMap<string, SkuDoc>,
+  ): Promise<Set<string>> {
+    const suspects = changes
+      .filter((change) => change.created && (entries.get(change.sku)?.followers ?? 0) > followersLeft(change))
+      .map(({ sku }) => sku);
+    if (suspects.length === 0) return new Set();
+    const sku = { $in: suspects };
+    const stock = await models.stock.distinct('sku', { account, sku }).session(session);
+    const listed = await models.listings.distinct('sku', { account, sku }).session(session);
+    const claimed = await models.claims.distinct('sku', { distributor: account, sku }).session(session);
+    const packed = await models.packages.distinct('lines.sku', { account, 'lines.sku': sku }).session(session);
+    const mirrored = suspects.filter((code) => entries.get(code)?.mirror);
+    return new Set([...stock, ...listed, ...claimed, ...packed, ...mirrored] as string[]);
+  }
+
   return {
     async apply(session, context, rows): Promise<Applied<SkuChange>> {
       const known = await knownFor(session, context, rows);
@@ -267,6 +290,7 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
             .lean()
         ).map(({ sku }) => sku),
       );
+      const used = await usedOf(session, account, changes, entries);
       const left: RowLeft[] = [];
       const removed: SkuChange[] = [];
       const renamed: { sku: string; name: string }[] = [];
@@ -283,9 +307,7 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
           stays('the name was changed since');
           continue;
         }
-        // Stock, listings, claims and products that follow a SKU are counted on it.
-        const isUsed = parts.has(sku) || entry.followers > followersLeft(change);
-        if (change.created && isUsed) {
+        if (change.created && (parts.has(sku) || used.has(sku))) {
           stays(parts.has(sku) ? 'a combination contains the SKU' : 'the SKU is in use');
           continue;
         }

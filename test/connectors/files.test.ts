@@ -5,6 +5,7 @@ import writeExcel from 'write-excel-file/node';
 import { sniffSeparator } from '../../connectors/files/csv';
 import { type ByteSource, sourceOf } from '../../connectors/files/source';
 import { type MEDIA_TYPES, type NamedRow, readTable, type TableInput, writeTable } from '../../connectors/files/table';
+import { IMPORT_ROWS } from '../../domain/imports';
 
 type Format = keyof typeof MEDIA_TYPES;
 
@@ -260,6 +261,25 @@ describe('XLSX', () => {
     const at = flipped.indexOf('xl/worksheets/sheet1.xml') + 60;
     flipped[at] = (flipped[at] ?? 0) ^ 0x10;
     expect((await problemOf(flipped, 'xlsx'))[0]).toMatch(/truncated|not_xlsx|too_large_unpacked|wrong_columns/);
+  });
+
+  test('texts that a few bytes make are counted before they are held', async () => {
+    const parts = workbook({ D: '<sheetData/>' }).map((part) =>
+      part.name === 'xl/_rels/workbook.xml.rels'
+        ? {
+            ...part,
+            text: part.text.replace(
+              '</Rel',
+              `<Relationship Id="t" Type="${OFFICE}/sharedStrings" Target="texts.xml"/></Rel`,
+            ),
+          }
+        : part,
+    );
+    const sharing = (texts: string) => zipOf([...parts, { name: 'xl/texts.xml', text: `<sst>${texts}</sst>` }]);
+    const most = 2 * IMPORT_ROWS + 1_000;
+    expect((await problemOf(sharing('<si/>'.repeat(most + 1)), 'xlsx'))[0]).toBe('too_large_unpacked');
+    expect((await problemOf(sharing('<si/>'.repeat(10)), 'xlsx'))[0]).toBe('no_header');
+    expect((await problemOf(sharing(`<si><t>${'a'.repeat(70_000)}</t></si>`), 'xlsx'))[0]).toBe('not_xlsx');
   });
 
   test('a bomb is refused by what it says, and by what comes out', async () => {

@@ -56,14 +56,26 @@ describe('imports and exports', () => {
   ): Promise<Answer> {
     const response = await fetch(`${api.url}${path}`, {
       method: 'POST',
-      headers: { Authorization: `Bearer ${party.key}`, 'Idempotency-Key': randomUUID(), Prefer: 'wait=20', ...headers },
+      headers: { Authorization: `Bearer ${party.key}`, 'Idempotency-Key': randomUUID(), Prefer: 'wait=30', ...headers },
       ...(body === undefined ? {} : { body: body as string }),
     });
     return { status: response.status, body: await response.json() };
   }
-  const send = (party: Party, path: string, body: Buffer | string, format: Format = 'csv', headers = {}) =>
-    post(party, path, body, { 'Content-Type': MEDIA_TYPES[format], ...headers });
-  const undo = (party: Party, id: string) => post(party, `/v1/imports/${id}/undo`);
+  /** The answer once the import, or its undo, has ended, also where the machine was too slow for the wait. */
+  async function ended(party: Party, answer: Answer): Promise<Answer> {
+    if (answer.status !== 202) return answer;
+    const { operation, import: row } = answer.body;
+    const now = await eventually(async () => {
+      const { body } = await json(party, `/v1/operations/${operation.id}`);
+      expect(['done', 'failed', 'abandoned']).toContain(body.status);
+      return body;
+    });
+    const { body } = await json(party, `/v1/imports/${row.id}`);
+    return { status: 200, body: { operation: now, import: body } };
+  }
+  const send = async (party: Party, path: string, body: Buffer | string, format: Format = 'csv', headers = {}) =>
+    ended(party, await post(party, path, body, { 'Content-Type': MEDIA_TYPES[format], ...headers }));
+  const undo = async (party: Party, id: string) => ended(party, await post(party, `/v1/imports/${id}/undo`));
   const exported = async (party: Party, path: string, format: Format = 'csv') =>
     Buffer.from(await (await get(party, `${path}?format=${format}`)).arrayBuffer());
   const skusOf = (party: Party) => hub.store.database.models.skus.find({ account: party.id }).sort({ sku: 1 }).lean();
@@ -258,6 +270,51 @@ describe('imports and exports', () => {
       rows: { changed: 1, failed: 1 },
       errors: [{ code: 'permission_missing' }],
     });
+  });
+
+  test('what is in use is told by what is there: not by what is gone again, but by prices, rules and switches', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['TEE-1'] });
+    const { models } = hub.store.database;
+    const published = (codes: string[]) =>
+      eventually(async () =>
+        expect(
+          await models.products.countDocuments({ supplier: supplier.id, sku: { $in: codes }, status: 'enabled' }),
+        ).toBe(codes.length),
+      );
+    const made = await send(supplier, '/v1/skus/import', 'sku,name\nN,N\n');
+    const on = await send(supplier, '/v1/skus/import', 'sku,name,distribution\nN,N,on\n');
+    await published(['N']);
+    // Asked for while it is published, the undo waits for the end of that.
+    await models.products.updateOne({ _id: `${supplier.id}/N` }, { $set: { status: 'publishing' } });
+    const waiting = undo(supplier, on.body.import.id);
+    await eventually(async () =>
+      expect((await json(supplier, `/v1/imports/${on.body.import.id}`)).body.undo).toMatchObject({ status: 'running' }),
+    );
+    await models.products.updateOne({ _id: `${supplier.id}/N` }, { $set: { status: 'enabled' } });
+    expect((await waiting).body.import.undo).toMatchObject({ status: 'done', restored: 1, left: 0 });
+    expect((await undo(supplier, made.body.import.id)).body.import.undo).toMatchObject({ restored: 1, left: 0 });
+    expect((await skusOf(supplier)).map(({ sku }) => sku)).toEqual(['TEE-1']);
+
+    const codes = ['PRICED', 'RULED', 'OFF', 'OFF-FOR', 'FREE'];
+    const rows = codes.map((code) => `${code},Name,on`).join('\n');
+    const more = await send(supplier, '/v1/skus/import', `sku,name,distribution\n${rows}\n`);
+    await published(codes);
+    await models.skuPrices.create({
+      ...{ _id: `${supplier.id}/PRICED|`, supplier: supplier.id, sku: 'PRICED', level: null, amount: 5 },
+      updatedAt: new Date(),
+    });
+    await hub.store.visibility.add(supplier.id, {
+      ...{ number: 1, enabled: true, kind: 'scope', distributors: { kind: 'all' } },
+      products: { kind: 'list', skus: ['RULED'] },
+    });
+    await hub.store.products.disable(supplier.id, 'OFF', null);
+    await models.disabledProducts.create({
+      ...{ _id: `${supplier.id}/OFF-FOR|acc_1`, supplier: supplier.id, sku: 'OFF-FOR', distributor: 'acc_1' },
+      at: new Date(),
+    });
+    const undone = (await undo(supplier, more.body.import.id)).body.import.undo;
+    expect(undone).toMatchObject({ restored: 1, left: 4 });
+    expect(undone.rowsLeft.map(({ sku }: { sku: string }) => sku)).toEqual(codes.slice(0, 4).reverse());
   });
 
   test('the 201st distribution product of an import is an error, and so are those behind it', async () => {
