@@ -57,7 +57,7 @@ describe('the worker killed at each step of a delivery', () => {
     const notifiers = createNotifiers({ smtp, allowPrivateAddresses: true, timeoutMs: 3_000 });
     const { store, connectors, logger } = hub;
     workers.push(await runWorker(place, { store, connectors, notifiers, logger, processes }));
-    await eventually(isSent, 30_000);
+    await eventually(isSent, 60_000);
     await eventually(async () =>
       expect((await hub.client.workflow.getHandle(`notification-delivery/${id}`).describe()).status.name).toBe(
         'COMPLETED',
@@ -103,9 +103,7 @@ const SOME_POINTS: readonly { channel: 'email' | 'https'; point: NamedKillPoint 
   { channel: 'email', point: { first: 'commitTransaction', when: 'after' } },
 ];
 
+/** After each step; before it is after the one before. */
 function everyPoint(steps: readonly StepTold[]): KillPoint[] {
-  return steps.flatMap(({ step }) => [
-    { step, when: 'before' as const },
-    { step, when: 'after' as const },
-  ]);
+  return steps.map(({ step }) => ({ step, when: 'after' }));
 }

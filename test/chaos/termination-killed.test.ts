@@ -37,7 +37,7 @@ describe('the worker killed at each step of a termination', () => {
   const workers: { stop(): Promise<void> }[] = [];
 
   beforeAll(async () => {
-    hub = await startHub({ lanes: PATIENT, sweepGraceMs: 2_000 });
+    hub = await startHub({ lanes: PATIENT, sweepGraceMs: 2_000, platformTimeoutMs: 5_000 });
   });
   afterAll(async () => {
     await endChildren();
