@@ -48,6 +48,7 @@ const DELIVERIES_AT_ONCE = 2;
 const DELIVERIES_WAITING = 5_000;
 /** An update waits for a worker at most this long; the caller is answered 503 then. Milliseconds. */
 const UPDATE_MS = 15_000;
+const UPDATE_TRIES = 5;
 
 export interface ProcessSettings {
   readonly taskQueue: string;
@@ -289,9 +290,27 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     };
   }
 
+  /**
+   * A process may end, with somebody else's decision, just when an update comes in; that is not taken then. Said again, it
+   * begins a new run, which answers from what is stored.
+   */
+  async function untilTaken<T>(work: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await work();
+      } catch (error) {
+        const isEnding =
+          error instanceof WorkflowNotFoundError ||
+          (error instanceof HubError && /closing workflow/i.test(String((error.extra.cause as Error)?.message)));
+        if (!isEnding) throw error;
+        if (tries === UPDATE_TRIES)
+          throw new HubError('unavailable', 'The process is ending; try again', { retryAfterMs: 1_000, cause: error });
+      }
+  }
+
   /** An update whose refusal comes as a value, thrown here as what it is. */
   async function answered<T>(update: () => Promise<({ ok: true } & T) | messages.Refusal>): Promise<T> {
-    const answer = await reach(() => client.withDeadline(Date.now() + UPDATE_MS, update));
+    const answer = await untilTaken(() => reach(() => client.withDeadline(Date.now() + UPDATE_MS, update)));
     if (answer.ok) return answer;
     throw new HubError(answer.code as FailureCode, answer.detail, { members: answer.members, errors: answer.errors });
   }
