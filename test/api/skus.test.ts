@@ -72,6 +72,26 @@ describe('a SKU', () => {
     await expectStatus(stock('stockIn', 1), 200);
   });
 
+  it('that is deleted while it is put on the distribution list is not on it', async () => {
+    const { supplier } = people;
+    const { store } = api;
+    await expectStatus(as(api, supplier).post('/v1/skus', { sku: 'GONE', name: 'Gone' }), 201);
+    const { products } = store.database.models;
+    const count = products.countDocuments.bind(products);
+    const spy = jest.spyOn(products, 'countDocuments').mockImplementationOnce(((filter: never) => ({
+      async session(session: never) {
+        await store.catalogue.removeSku(supplier.id, 'GONE');
+        return count(filter).session(session);
+      },
+    })) as never);
+    expect(await store.products.add(supplier.id, [{ sku: 'GONE', basePrice: null }])).toMatchObject([
+      { ok: false, code: 'not_found' },
+    ]);
+    expect(spy).toHaveBeenCalled();
+    spy.mockRestore();
+    await expectStatus(as(api, supplier).get('/v1/supplier/products/GONE'), 404);
+  });
+
   it('that is distributed, claimed or ordered stays', async () => {
     const { supplier, distributor } = people;
     const order = await addOrder(api, distributor, 1);

@@ -1,4 +1,5 @@
 import { newId } from '../../domain/ids';
+import { createCatalogueRepository } from '../../store/repositories/catalogue';
 import type { IncomingOrder } from '../../store/repositories/order-intake';
 import { type Hub, startHub } from '../support/hub';
 import { type Distributor, makeDistributor, makeSupplier, type Supplier } from '../support/scenario';
@@ -69,6 +70,29 @@ describe('taking an order in', () => {
     expect(await claims.ofPartnership(id, partnership)).toMatchObject([
       { sku: 'CAP-NEW', orders: 1, shownPrice: 900, billedPrice: 900 },
     ]);
+  });
+
+  test('whose SKU is deleted meanwhile, by another process, has no package of it', async () => {
+    const { database, catalogue } = hub.store;
+    const account = supplier.id;
+    await catalogue.addSku(account, { sku: 'LATE', name: 'Late', components: [] });
+    // Without the queue that keeps the two apart within one process.
+    const elsewhere = createCatalogueRepository({ ...database, transact: (work) => database.transact(work) });
+    const { warehouses } = database.models;
+    const find = warehouses.find.bind(warehouses);
+    const spy = jest.spyOn(warehouses, 'find').mockImplementationOnce(((filter: never) => {
+      const query = find(filter);
+      const lean = query.lean.bind(query);
+      query.lean = (async () => {
+        await elsewhere.removeSku(account, 'LATE');
+        return lean();
+      }) as never;
+      return query;
+    }) as never);
+    const taken = await takeIn(order({ account, lines: [line({ sku: 'LATE' })] }));
+    expect(spy).toHaveBeenCalled();
+    spy.mockRestore();
+    expect(taken).toMatchObject({ outcome: 'unmapped', packages: [] });
   });
 
   test('an older state never replaces a newer one, in whatever order they come', async () => {
