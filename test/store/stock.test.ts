@@ -142,10 +142,15 @@ describe('guarded stock', () => {
     const skus = Array.from({ length: LONG ? 200 : 10 }, (_, index) => `SKU-${index}`);
     const supplier = await makeSupplier(hub, { skus, onHand: 20 });
     const second = (await hub.store.catalogue.addWarehouse(supplier.id, { name: 'Second' }))._id;
+    // Sets of each SKU and the first, which are ordered meanwhile: they allocate their components, all or none.
+    for (const sku of skus.slice(1)) {
+      const components = [skus[0] ?? '', sku].map((part) => ({ sku: part, quantity: 2 }));
+      await hub.store.catalogue.addSku(supplier.id, { sku: `SET-${sku}`, name: sku, components });
+    }
     const step = fc.tuple(
-      fc.constantFrom<AdjustmentKind | 'allocate' | 'release' | 'transfer'>(
+      fc.constantFrom<AdjustmentKind | 'allocate' | 'release' | 'transfer' | 'order'>(
         ...(['stockIn', 'stockOut', 'count', 'reserve', 'unreserve', 'inTransit'] as const),
-        ...(['allocate', 'release', 'transfer'] as const),
+        ...(['allocate', 'release', 'transfer', 'order'] as const),
       ),
       fc.nat(15),
     );
@@ -162,6 +167,10 @@ describe('guarded stock', () => {
         turn += 1;
         const results = await Promise.allSettled<unknown>(
           steps.map(([kind, quantity], index) => {
+            if (kind === 'order')
+              return makeOrder(hub, supplier.id, [
+                { sku: sku === skus[0] ? sku : `SET-${sku}`, quantity: 1 + (quantity % 3) },
+              ]);
             if (kind === 'transfer') return transfer(sku, quantity, `${supplier.id}/${turn}/${index}`);
             if (kind !== 'allocate' && kind !== 'release') return adjust(supplier, kind, quantity, { sku });
             return hub.store.database.transact((session) =>
@@ -182,7 +191,7 @@ describe('guarded stock', () => {
         for (const result of results)
           if (result.status === 'rejected')
             expect(['insufficient_stock', 'quantity_below_zero']).toContain(result.reason.code);
-        await expectEachToSum(supplier.id, sku);
+        for (const each of new Set([sku, skus[0] ?? ''])) await expectEachToSum(supplier.id, each);
       }),
       { numRuns: skus.length, endOnFailure: true },
     );
