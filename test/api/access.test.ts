@@ -122,8 +122,13 @@ describe('who may do what', () => {
     expect((await expectStatus(as(api, stranger).get('/v1/nothing'), 404)).body.code).toBe('not_found');
     expect((await expectStatus(api.request.get('/elsewhere'), 404)).body.code).toBe('not_found');
     for (const path of new Set(ROUTES.map((route) => route.path))) {
+      // A path without parameters may be one that another's parameter stands for, too.
+      const fits = (template: string) => new RegExp(`^${template.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path);
       const methods = ROUTES.filter((route) => route.path === path).map(({ method }) => method);
-      const wrong = (['delete', 'put', 'patch', 'post', 'get'] as const).find((method) => !methods.includes(method));
+      const served = ROUTES.filter((route) => fits(route.path)).map(({ method }) => method);
+      const wrong = (['delete', 'put', 'patch', 'post', 'get'] as const).find(
+        (method) => ![...methods, ...served].includes(method),
+      );
       if (wrong === undefined) continue;
       const concrete = path.replaceAll(/\{\w+\}/g, 'x');
       const { body, headers } = await expectStatus(as(api, stranger)[wrong](concrete), 405);

@@ -16,7 +16,8 @@ const NAMES = new Map<string, string>([
 ]);
 const FILE = `sku,name,components\nSET,Set,S1*2\n${Array.from({ length: SINGLES }, (_, at) => `S${at},new ${at},\n`).join('')}S1,again,\n`;
 
-describe('the worker killed at steps of an import', () => {
+// Half a minute of waiting: in the long tests alone.
+(LONG ? describe : describe.skip)('the worker killed at steps of an import', () => {
   let hub: Hub;
   let steps: StepTold[] = [];
   let numbered = 0;

@@ -11,7 +11,8 @@ import { type MailServer, type Receiver, startMailServer, startReceiver } from '
 
 const LONG = process.env.LONG === '1';
 
-describe('the worker killed at each step of a delivery', () => {
+// Half a minute of waiting: in the long tests alone.
+(LONG ? describe : describe.skip)('the worker killed at each step of a delivery', () => {
   let hub: Hub;
   let mailServer: MailServer;
   let receiver: Receiver;

@@ -21,7 +21,7 @@ import {
   type Supplier,
 } from '../support/scenario';
 
-const RACES = process.env.LONG === '1' ? 200 : 20;
+const RACES = process.env.LONG === '1' ? 200 : 12;
 const LONG_MS = 60_000;
 const TRACKING = 'MY-TRACK-1';
 

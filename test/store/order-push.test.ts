@@ -261,6 +261,12 @@ describe('a push', () => {
 });
 
 describe('the blockers on the real store', () => {
+  /** What was fixed when a package was synced. */
+  async function syncedAs(account: string, pkg: string) {
+    const { lines, partnered } = await hub.store.orders.package(account, pkg);
+    return { lines, partnered };
+  }
+
   /** A synced order, then something changes; the check, the start and the attempt itself all see it. */
   async function blockedBy(
     change: (facts: { supplier: Supplier; distributor: Distributor; pkg: string }) => Promise<unknown>,
@@ -271,10 +277,7 @@ describe('the blockers on the real store', () => {
     const other = await makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 2 }]);
     await hub.store.orders.beginPush(distributor.id, other);
     await change({ supplier, distributor, pkg });
-    await hub.store.database.models.packages.updateOne(
-      { _id: other },
-      { $set: { lines: (await hub.store.orders.package(distributor.id, pkg)).lines } },
-    );
+    await hub.store.database.models.packages.updateOne({ _id: other }, { $set: await syncedAs(distributor.id, pkg) });
     const { order } = await hub.store.orders.package(distributor.id, pkg);
     const [check] = await hub.store.orders.pushCheck(distributor.id, order);
     const start = await hub.store.orders.beginPush(distributor.id, pkg);
@@ -297,20 +300,25 @@ describe('the blockers on the real store', () => {
   test.each<[string, Parameters<typeof blockedBy>[0], unknown]>([
     [
       'not_partnered',
-      ({ distributor }) =>
-        models().partnerships.updateOne(
+      async ({ distributor, pkg }) => {
+        await models().partnerships.updateOne(
           { _id: distributor.partnership },
-          { $set: { status: 'terminated', open: false, endedAt: new Date(0) } },
-        ),
+          { $set: { status: 'terminated', open: false, endedAt: new Date() } },
+        );
+        // As it is written where the order is synced after the end.
+        await models().packages.updateOne({ _id: pkg }, { $set: { partnered: false } });
+      },
       { code: 'not_partnered' },
     ],
     [
       'sku_inactive',
-      ({ distributor }) =>
-        models().claims.updateOne(
+      async ({ distributor, pkg }) => {
+        await models().claims.updateOne(
           { _id: `${distributor.partnership}/TEE-1` },
-          { $set: { causes: ['hidden'], inactiveSince: new Date(0) } },
-        ),
+          { $set: { causes: ['hidden'], inactiveSince: new Date() } },
+        );
+        await models().packages.updateOne({ _id: pkg }, { $set: { 'lines.0.active': false } });
+      },
       { code: 'sku_inactive', sku: 'TEE-1' },
     ],
     [
@@ -375,14 +383,15 @@ describe('the blockers on the real store', () => {
     const supplier = await makeSupplier(hub, { onHand: 10 });
     const distributor = await makeDistributor(hub, supplier);
     const pkg = await makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 2 }]);
-    const later = new Date(Date.now() + 1_000);
+    // By a clock that is behind: the snapshot of the sync counts, no time.
+    const before = new Date(Date.now() - 60_000);
     await models().partnerships.updateOne(
       { _id: distributor.partnership },
-      { $set: { status: 'terminated', open: false, endedAt: later } },
+      { $set: { status: 'terminated', open: false, endedAt: before } },
     );
     await models().claims.updateOne(
       { _id: `${distributor.partnership}/TEE-1` },
-      { $set: { causes: ['not_partnered'], inactiveSince: later } },
+      { $set: { causes: ['not_partnered'], inactiveSince: before } },
     );
     await push(hub, distributor.id, pkg);
     expect(await pushEnd(hub, distributor.id, pkg, WITHIN_MS)).toMatchObject({ status: 'pushed' });
