@@ -169,7 +169,7 @@ export async function makeStore(
   await eventually(async () => {
     const operation = await store.operations.get(account, workflowId.replaceAll('/', '.'));
     if (operation.status !== 'done') throw new Error(`download is ${operation.status}: ${operation.error?.detail}`);
-  });
+  }, 90_000);
   return { id: row._id, shopId: shop.shopId, platform };
 }
 
