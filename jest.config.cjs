@@ -1,18 +1,7 @@
-/** Packages that ship ES modules only; node runs them, jest needs them transformed. */
-const ESM_ONLY = [
-  'p-retry',
-  'p-limit',
-  'yocto-queue',
-  'is-network-error',
-  'ulid',
-  '@noble/hashes',
-  '@paralleldrive/cuid2',
-  'request-filtering-agent',
-];
-
 /** @type {import('jest').Config} */
 module.exports = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/jest-environment.cjs',
+  runtime: '<rootDir>/test/support/jest-runtime.cjs',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/.engines/', '<rootDir>/.data/'],
   transform: {
@@ -25,9 +14,11 @@ module.exports = {
       },
     ],
   },
-  transformIgnorePatterns: [`/node_modules/(?!(?:${ESM_ONLY.join('|')})/)`],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/support/sequencer.cjs',
+  // What a file leaves behind (isolates, native threads, modules) makes all that come after it slower: begin anew.
+  workerIdleMemoryLimit: '600MB',
 };

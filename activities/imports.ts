@@ -81,7 +81,8 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
   async function applyBatches(id: string, until: number): Promise<ImportStep> {
     let row = await imports.byId(id);
     const singles = new Set<string>();
-    let planned: Planned | null = row.dryRun ? { singles, products: 0 } : null;
+    const basePrices = new Map<string, number>();
+    let planned: Planned | null = row.dryRun ? { singles, products: 0, basePrices } : null;
     if (row.dryRun) await imports.restartDryRun(row);
     while (row.status === 'running') {
       const batch = await imports.nextBatch(row);
@@ -93,7 +94,9 @@ export function createImportActivities({ store, processes, heartbeat, logger }: 
       publish(row.account, row.dryRun ? [] : applied.publications);
       if (planned) {
         for (const sku of applied.madeSingles) singles.add(sku);
-        planned = { singles, products: planned.products + applied.madeProducts };
+        for (const change of applied.changes)
+          if ('basePrice' in change && change.basePrice !== null) basePrices.set(change.sku, change.basePrice.after);
+        planned = { singles, products: planned.products + applied.madeProducts, basePrices };
       }
       row = await imports.byId(id);
       await store.operations.progress(importId(id), progressOf(row));

@@ -1,6 +1,7 @@
 /** All activities of the hub: business steps that may run twice. Workflows import the type alone. */
 
 import { createAuditActivities } from './audit';
+import { createBulkActivities } from './bulk';
 import { createClaimActivities } from './claims';
 import type { ActivityDeps } from './deps';
 import { toApplicationFailure } from './failures';
@@ -8,29 +9,38 @@ import { createImportActivities } from './imports';
 import { createListingActivities } from './listings';
 import { createMirrorLaneActivities } from './mirror-lane';
 import { createNotificationActivities } from './notifications';
+import { createOrderCancelActivities } from './order-cancel';
 import { createOrderIntakeActivities } from './order-intake';
+import { createOrderPollActivities } from './order-poll';
 import { createOrderPushActivities } from './order-push';
 import { createOrderRecallActivities } from './order-recall';
 import { createPartnershipActivities } from './partnership';
+import { createStockPushActivities } from './stock-push';
 import { createStoreLaneActivities } from './store-lane';
 import { createSupplyOrderActivities } from './supply-order';
 import { createSweepActivities } from './sweep';
+import { createVerificationActivities } from './verification';
 
 function compose(deps: ActivityDeps) {
   return {
     ...createAuditActivities(deps),
+    ...createBulkActivities(deps),
     ...createImportActivities(deps),
     ...createClaimActivities(deps),
     ...createListingActivities(deps),
     ...createMirrorLaneActivities(deps),
     ...createNotificationActivities(deps),
+    ...createOrderCancelActivities(deps),
     ...createOrderIntakeActivities(deps),
+    ...createOrderPollActivities(deps),
     ...createOrderPushActivities(deps),
     ...createOrderRecallActivities(deps),
     ...createPartnershipActivities(deps),
+    ...createStockPushActivities(deps),
     ...createStoreLaneActivities(deps),
     ...createSupplyOrderActivities(deps),
     ...createSweepActivities(deps),
+    ...createVerificationActivities(deps),
   };
 }
 

@@ -1,8 +1,20 @@
 /** Taking a platform's order in. The recipient passes through here and never through a workflow. */
 
+import type { PlatformOrder } from '../connectors/port';
 import { HubError, isHubError } from '../domain/failures';
+import { CURRENCIES, type Currency, fromMoneyText } from '../domain/money';
 import type { ActivityDeps } from './deps';
 import { isPlatformError } from './failures';
+
+/** What the lines cost, in minor units; null where a price or the currency can't be read. */
+function goodsAmount({ currency, lines }: PlatformOrder): number | null {
+  if (!CURRENCIES.some((code) => code === currency)) return null;
+  const prices = lines.map(({ unitPrice }) => fromMoneyText({ amount: unitPrice, currency: currency as Currency }));
+  return prices.reduce<number | null>(
+    (sum, price, index) => (sum === null || price === null ? null : sum + price.amount * (lines[index]?.quantity ?? 0)),
+    0,
+  );
+}
 
 export function createOrderIntakeActivities({ store, access, rates, processes, logger, intake }: ActivityDeps) {
   return {
@@ -28,6 +40,9 @@ export function createOrderIntakeActivities({ store, access, rates, processes, l
           placedAt: order.createdAt,
           currency: order.currency,
           shipping: order.shipping,
+          awaitsPickup: order.awaitsPickup,
+          askedBack: order.askedBack,
+          amount: goodsAmount(order),
           recipient: order.recipient,
           lines: order.lines.map(({ lineId, itemId, modelId, title, quantity }) => ({
             line: lineId,
@@ -39,6 +54,7 @@ export function createOrderIntakeActivities({ store, access, rates, processes, l
         });
         // Before the event is done: where this fails the sweep takes the recall up.
         for (const recall of result.recalls) await processes.startOrderRecall(recall);
+        if (result.cancellation !== null) await processes.startOrderCancel(result.cancellation);
         await store.inbox.done(waiting, 'done');
         processes.wakeLanes(result.lanes);
         return { outcome: result.outcome };

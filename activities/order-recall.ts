@@ -15,13 +15,20 @@ export interface RecallAttempt {
 export type RecallDirection =
   | { readonly next: 'end'; readonly outcome: 'recalled' | 'failed' }
   | { readonly next: 'answer'; readonly waitMs: number }
-  | { readonly next: 'warehouse'; readonly supplyOrder: string; readonly warehouse: string };
+  | { readonly next: 'warehouse'; readonly supplyOrder: string; readonly warehouse: string }
+  | { readonly next: 'push' };
 
 export function createOrderRecallActivities({ store, processes, outbound }: ActivityDeps) {
   /** After the commit; what is lost here the sweep finds, or ends by itself. */
   function follow({ lanes, pushToEnd }: RecallAfter): void {
     processes.wakeLanes(lanes);
     if (pushToEnd !== null) processes.endPush(pushToEnd);
+  }
+
+  /** It ended: a cancellation may wait for that. Best effort: it looks by itself, later. */
+  async function tellCancellation(pkg: string): Promise<void> {
+    const workflowId = await store.orders.cancellations.waitingFor(pkg);
+    if (workflowId !== null) processes.settleCancellation(workflowId);
   }
 
   return {
@@ -33,6 +40,7 @@ export function createOrderRecallActivities({ store, processes, outbound }: Acti
         ...(input.outbound === null ? {} : { outbound: input.outbound }),
       });
       follow({ lanes, pushToEnd });
+      if (direction.next === 'end') await tellCancellation(input.package);
       return direction;
     },
 
@@ -43,6 +51,7 @@ export function createOrderRecallActivities({ store, processes, outbound }: Acti
       const result = await store.orders.answerRecall(input.package, input.attempt, input.answer, { command, reason });
       if (!result.ok) return { ...result, members: {}, errors: [] };
       follow(result);
+      await tellCancellation(input.package);
       return { ok: true, outcome: result.outcome };
     },
 

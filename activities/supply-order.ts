@@ -1,12 +1,11 @@
 /** Telling a platform that goods left. Each step may run twice: the shipment's own state answers a repeat. */
 import { SHIPMENT_LOOK_MS } from '../config/timeouts';
-import type { FailureCode } from '../domain/failures';
-import { isHubError } from '../domain/failures';
-import type { ShipmentNotice } from '../domain/supply-orders';
+import { type FailureCode, HubError, isHubError } from '../domain/failures';
+import { otherNumbers, type ShipmentNotice } from '../domain/supply-orders';
 import type { FailureWords } from '../workflows/failures';
 import type { ActivityDeps } from './deps';
 
-export function createSupplyOrderActivities({ store, access, logger }: ActivityDeps) {
+export function createSupplyOrderActivities({ store, access, logger, shipments: { waitMs } }: ActivityDeps) {
   const { shipments } = store.orders;
   return {
     /** Tells the platform, where there is one to tell and it is time. The connector looks first what the platform knows. */
@@ -16,11 +15,19 @@ export function createSupplyOrderActivities({ store, access, logger }: ActivityD
       try {
         const row = await store.stores.byId(shipment.store);
         const isWhole = access.connectorOf(row.platform).capabilities.shipment === 'wholeOrder';
-        if (isWhole && !shipment.othersAreOut) {
-          await shipments.shipmentWaits(input.package, SHIPMENT_LOOK_MS);
+        const waitsForMs = shipment.leftAt + waitMs - store.database.now().getTime();
+        if (isWhole && !shipment.othersAreOut && waitsForMs > 0) {
+          await shipments.shipmentWaits(input.package, Math.min(SHIPMENT_LOOK_MS, waitsForMs));
           return 'waiting';
         }
-        await access.call(shipment.store, (connector, shop) => connector.shipOrder(shop, shipment));
+        const known = await access.call(shipment.store, (connector, shop) => connector.shipOrder(shop, shipment));
+        const ours = [shipment.trackingNumber, ...(isWhole ? shipment.othersNumbers : [])];
+        const theirs = otherNumbers(known?.trackingNumbers ?? [], ours);
+        if (theirs.length > 0)
+          throw new HubError(
+            'tracking_differs',
+            `The platform has it as ${theirs.join(', ')}, not as ${shipment.trackingNumber}`,
+          );
         await shipments.shipmentTold(input.package, isWhole);
         return 'told';
       } catch (error) {

@@ -5,14 +5,19 @@ import { AUDIT_UNKNOWN_AFTER_MS } from '../config/timeouts';
 import {
   claimLaneId,
   deliveryProcessId,
+  orderCancelId,
   orderPushId,
   orderRecallId,
   type ProcessId,
   processId,
   supplyOrderProcessId,
 } from '../domain/process-ids';
+import { BULK_OPERATIONS } from '../store/repositories/bulks';
+import { CHECKS } from '../store/repositories/verification';
 import { whileAlive } from './alive';
+import { runAutomation } from './automation';
 import type { ActivityDeps } from './deps';
+import { fetchLostPushes } from './order-poll';
 
 /** Rows of one kind looked at in one pass. */
 const AT_ONCE = 10_000;
@@ -28,22 +33,35 @@ export interface SweepReport {
   readonly pushes: number;
   readonly recalls: number;
   readonly shipments: number;
+  readonly automations: number;
+  readonly cancellations: number;
   readonly lanes: number;
   readonly parkedLanes: number;
   readonly claims: number;
   readonly intakes: number;
+  /** Orders whose SKUs came later. */
+  readonly mappings: number;
+  /** Stores whose polling was missing. */
+  readonly polls: number;
+  /** Pushes that a platform could not deliver. */
+  readonly lostPushes: number;
   readonly publications: number;
   readonly downloads: number;
+  readonly stockPushes: number;
   readonly deliveries: number;
   readonly setups: number;
   readonly imports: number;
+  readonly bulks: number;
   readonly partnerships: number;
+  readonly creditPeriods: number;
+  readonly verifications: number;
   readonly renewed: number;
   readonly rates: number;
   readonly audited: number;
 }
 
-export function createSweepActivities({ store, processes, access, rates, logger, heartbeat, sweep }: ActivityDeps) {
+export function createSweepActivities(deps: ActivityDeps) {
+  const { store, processes, access, rates, logger, heartbeat, sweep, polls } = deps;
   /**
    * Takes up what `find` finds. One failure stops nothing else; what is left over is found by the next pass. With `idOf`,
    * what has a running workflow is left alone. @returns how many were taken up
@@ -59,7 +77,7 @@ export function createSweepActivities({ store, processes, access, rates, logger,
       logger.warn('sweep could not take up', { what, error: error instanceof Error ? error.message : 'unknown' });
     const takeUp = async (item: T) => {
       try {
-        if (idOf && (await processes.isRunning(idOf(item)))) return;
+        if (idOf && (await processes.endIfStuck(idOf(item)))) return;
         await work(item);
         done += 1;
       } catch (error) {
@@ -90,9 +108,24 @@ export function createSweepActivities({ store, processes, access, rates, logger,
     }
   }
 
+  /** Asked for by the platform and not by the store: one asking is for all. */
+  async function lostPushes(): Promise<number> {
+    let found = 0;
+    await each(
+      'lost pushes',
+      () => store.orderPolls.platforms(),
+      async (platform) => {
+        found += await fetchLostPushes(deps, platform);
+      },
+    );
+    return found;
+  }
+
   async function pass(): Promise<SweepReport> {
     const now = store.database.now().getTime();
     const before = new Date(now - sweep.graceMs);
+    // A poll that is due may be held up by its platform; a schedule that is there is left as it is then.
+    const unpolled = new Date(now - Math.max(sweep.graceMs, 3 * polls.intervalMs));
     // Before what may take longer than a pass has.
     const audited = await auditTrail(now);
     /** A parked lane is not told again every minute (signals are counted); it only has to be there. */
@@ -131,10 +164,32 @@ export function createSweepActivities({ store, processes, access, rates, logger,
         (shipment) => processes.startSupplyOrder(shipment),
         (shipment) => supplyOrderProcessId(shipment.package),
       ),
+      automations: await each(
+        'automation',
+        async () => [
+          ...(await store.orders.automation.openPushes(before, AT_ONCE)).map(
+            (due) => ({ kind: 'push', ...due }) as const,
+          ),
+          ...(await store.orders.automation.open(before, AT_ONCE)).map(
+            (supplyOrder) => ({ kind: 'move', supplyOrder }) as const,
+          ),
+        ],
+        (due) => runAutomation({ store, processes, logger }, due),
+      ),
+      cancellations: await each(
+        'cancellation',
+        () => store.orders.cancellations.open(before, AT_ONCE),
+        (cancellation) => processes.startOrderCancel(cancellation),
+        (cancellation) => orderCancelId(cancellation.order, cancellation.attempt),
+      ),
       lanes: await each(
         'lane',
         () => lanesThat(false),
-        (lane) => processes.wakeLanesNow([lane]),
+        async (lane) => {
+          // Running or not, it is told; one that gets nowhere is ended first.
+          await processes.endIfStuck(lane);
+          await processes.wakeLanesNow([lane]);
+        },
       ),
       parkedLanes: await each(
         'parked lane',
@@ -145,13 +200,32 @@ export function createSweepActivities({ store, processes, access, rates, logger,
       claims: await each(
         'claims',
         () => store.claims.waitingSince(before, AT_ONCE),
-        (supplier) => processes.wakeLanesNow([claimLaneId(supplier)]),
+        async (supplier) => {
+          await processes.endIfStuck(claimLaneId(supplier));
+          await processes.wakeLanesNow([claimLaneId(supplier)]);
+        },
       ),
       intakes: await each(
         'order intake',
         () => store.inbox.waitingSince(before, AT_ONCE),
         (event) => processes.takeInOrderNow(event.store, event.platformOrder),
         (event) => processId('order-intake', event),
+      ),
+      mappings: await each(
+        'mapping',
+        () => store.orders.mapping.resolvable(AT_ONCE),
+        async ({ account, order }) => {
+          const result = await store.orders.mapping.rematch(account, order);
+          if (result !== null) processes.wakeLanes(result.lanes);
+        },
+      ),
+      polls: await each(
+        'order poll',
+        () => (polls.intervalMs === 0 ? Promise.resolve([]) : store.orderPolls.unpolledSince(unpolled, AT_ONCE)),
+        async (shop) => {
+          await processes.startPolling(shop);
+          await store.orderPolls.scheduled(shop, polls.intervalMs);
+        },
       ),
       publications: await each(
         'publication',
@@ -163,6 +237,12 @@ export function createSweepActivities({ store, processes, access, rates, logger,
         'download',
         () => store.operations.running(['listing_download'], before, AT_ONCE),
         ({ accounts: [account = ''], workflowId }) => processes.resumeDownload(account, workflowId),
+        ({ workflowId }) => workflowId,
+      ),
+      stockPushes: await each(
+        'Push Now',
+        () => store.operations.running(['stock_push'], before, AT_ONCE),
+        ({ accounts: [account = ''], document: job }) => processes.startStockPush({ account, job }),
         ({ workflowId }) => workflowId,
       ),
       deliveries: await each(
@@ -183,6 +263,26 @@ export function createSweepActivities({ store, processes, access, rates, logger,
         ({ workflowId }) => processes.resumeImport(workflowId),
         ({ workflowId }) => workflowId,
       ),
+      creditPeriods: await each(
+        'credit period',
+        () => store.billing.endedCreditPeriods(new Date(now), AT_ONCE),
+        (partnership) => store.billing.tellCreditPeriod(partnership),
+      ),
+      bulks: await each(
+        'bulk operation',
+        () => store.operations.running(Object.values(BULK_OPERATIONS), before, AT_ONCE),
+        ({ accounts: [account = ''], document }) => processes.startBulk({ account, bulk: document }),
+        ({ workflowId }) => workflowId,
+      ),
+      verifications: await each(
+        'verification',
+        () => store.operations.running(['billing_verification'], before, AT_ONCE),
+        async ({ document }) => {
+          const { repair, dryRun } = await store.verification.byId(document);
+          await processes.startVerification({ verification: document, checks: CHECKS, repair: repair && !dryRun });
+        },
+        ({ workflowId }) => workflowId,
+      ),
       partnerships: await each(
         'partnership',
         () => store.partnerships.openSince(before, AT_ONCE),
@@ -190,6 +290,8 @@ export function createSweepActivities({ store, processes, access, rates, logger,
         (row) => processId('partnership', { partnership: row._id }),
       ),
       audited,
+      // Last: a platform that is slow or has much to give holds up nothing of ours.
+      lostPushes: await lostPushes(),
     };
     // Files whose request ended before it was accepted.
     await each(

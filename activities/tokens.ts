@@ -18,6 +18,8 @@ export interface StoreAccess {
   refresh(store: string): Promise<void>;
   /** The connector of a store's platform. 409 `platform_not_configured` */
   connectorOf(platform: string): MarketplaceConnector;
+  /** A store of a platform may be there before its connector is. */
+  isConfigured(platform: string): boolean;
 }
 
 export function createStoreAccess(deps: {
@@ -96,6 +98,7 @@ export function createStoreAccess(deps: {
 
   return {
     connectorOf,
+    isConfigured: (platform) => deps.connectors[platform as Platform] !== undefined,
     async call(id, work) {
       const first = await access(await connected(id));
       const connector = connectorOf(first.row.platform);

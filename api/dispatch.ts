@@ -144,16 +144,18 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
         throw error;
       }
     };
-    if (route.method !== 'post' || identity.kind === 'nobody') return go('');
+    // A file is made anew each time: it is not kept for a repeat.
+    const isFile = Object.values(route.answers).some(isFileAnswer) && !route.moves;
+    const isKept = route.method === 'post' && identity.kind !== 'nobody' && !isFile;
     const command = {
       owner: identity.kind === 'account' ? identity.caller.account : 'platform',
       route: `${route.method} ${route.path}`,
       key: request.get('idempotency-key'),
-      required: route.moves,
+      required: route.movesWhen({ query: request.query, body }),
       content: { params: request.params, query: request.query, body: file ? file.content : body },
     };
     try {
-      return await once(hub, command, go);
+      return await (isKept ? once(hub, command, go) : go(''));
     } finally {
       if (file) await dropUnclaimed(hub, file);
     }

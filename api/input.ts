@@ -32,9 +32,21 @@ function codeOf(issue: Issue, input: unknown): string {
   }
 }
 
-/** Of the shapes that were possible, the one the input is nearest to: the one with the fewest problems. */
-function nearest(issue: Issue & { code: 'invalid_union' }): Issue[] {
-  const [best] = [...issue.errors].sort((a, b) => a.length - b.length);
+/** How far the input is from a shape: fields it lacks or does not know count, and what a word says of its kind. */
+function distance(issues: readonly Issue[], input: unknown): number {
+  return issues.reduce((sum, issue) => {
+    if (issue.path.length > 1) return sum;
+    if (issue.code === 'unrecognized_keys') return sum + (issue.path.length === 0 ? issue.keys.length : 0);
+    if (issue.path.length === 0) return sum + (issue.code === 'invalid_type' ? 1_000 : 0);
+    const isKind = issue.code === 'invalid_union' && issue.errors.length === 0;
+    return sum + (isKind || valueAt(input, issue.path) === undefined ? 1 : 0);
+  }, 0);
+}
+
+/** Of the shapes that were possible, the one the input is nearest to; among several the one with the fewest problems. */
+function nearest(issue: Issue & { code: 'invalid_union' }, input: unknown): Issue[] {
+  const given = valueAt(input, issue.path);
+  const [best] = [...issue.errors].sort((a, b) => distance(a, given) - distance(b, given) || a.length - b.length);
   return (best ?? []).map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
@@ -47,7 +59,8 @@ export function inputProblems(issues: readonly Issue[], input: unknown, root: st
         code: 'unknown_field',
         detail: 'There is no such field',
       }));
-    if (issue.code === 'invalid_union' && issue.errors.length > 0) return inputProblems(nearest(issue), input, root);
+    if (issue.code === 'invalid_union' && issue.errors.length > 0)
+      return inputProblems(nearest(issue, input), input, root);
     return [{ pointer: root + pointerOf(issue.path), code: codeOf(issue, input), detail: issue.message }];
   });
 }

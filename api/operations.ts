@@ -82,15 +82,16 @@ export async function operationStarted(
   options: { extra?: (operations: readonly OperationDoc[]) => object; over?: boolean } = {},
 ): Promise<Answer> {
   const { account, waitMs } = request;
-  const ended =
-    waitMs > 0
-      ? (await Promise.all(workflowIds.map((workflowId) => endsInTime(hub, workflowId, waitMs)))).every(Boolean)
-      : false;
-  const rows = await Promise.all(
-    workflowIds.map((workflowId) => hub.store.operations.get(account, operationIdOf(workflowId))),
+  const rowsNow = () =>
+    Promise.all(workflowIds.map((workflowId) => hub.store.operations.get(account, operationIdOf(workflowId))));
+  // What was over at once (a recall of what nobody began to pack) never had a workflow.
+  const running = waitMs > 0 ? (await rowsNow()).filter(({ status }) => status === 'running') : [];
+  const ended = (await Promise.all(running.map(({ workflowId }) => endsInTime(hub, workflowId, waitMs)))).every(
+    Boolean,
   );
+  const rows = await rowsNow();
   const [first] = rows as [OperationDoc, ...OperationDoc[]];
-  const over = options.over || (ended && rows.every(({ status }) => status !== 'running'));
+  const over = options.over || (waitMs > 0 && ended && rows.every(({ status }) => status !== 'running'));
   return {
     status: over ? 200 : 202,
     headers: {

@@ -58,6 +58,8 @@ export interface RouteAudit<Request> {
    * the answer is kept.
    */
   readonly snapshot?: ((request: Request, hub: Hub) => Promise<unknown>) | null;
+  /** The answer says what the object is now, as the snapshot said it before: it is not looked at again. */
+  readonly answerIsAfter?: boolean;
   /**
    * A public route, or a GET, is in the log only with this: whose log it is, once it is done. Who called is not known then
    * but for what they followed (a link with a single-use state).
@@ -108,6 +110,8 @@ interface RouteSpec<Path extends string, Query extends z.ZodObject, Body extends
   readonly paged?: boolean;
   /** Money or goods move: without an Idempotency-Key the call is refused. */
   readonly moves?: boolean;
+  /** The same where it depends on what is asked for. Sees the request as it was sent, before it is checked. */
+  movesWhen?(sent: { readonly query: unknown; readonly body: unknown }): boolean;
   /** The body is not JSON and is handed on as it came, up to so many bytes. */
   readonly rawBody?: { readonly limitBytes: number };
   /** False: it changes nothing, though its method looks like it. */
@@ -133,6 +137,7 @@ export interface Route {
   readonly body: z.ZodType | null;
   readonly paged: boolean;
   readonly moves: boolean;
+  movesWhen(sent: { readonly query: unknown; readonly body: unknown }): boolean;
   readonly rawBody: { readonly limitBytes: number } | null;
   /** Null: a call leaves no row in the audit log. */
   readonly audit: RouteAudit<RouteRequest> | null;
@@ -168,6 +173,7 @@ export function route<const Path extends string, Query extends z.ZodObject = Not
     body: takesBody ? (spec.body ?? nothing) : null,
     paged: spec.paged ?? false,
     moves: spec.moves ?? false,
+    movesWhen: spec.movesWhen ?? (() => spec.moves ?? false),
     rawBody: spec.rawBody ?? null,
     audit: auditOf(spec as { audit?: RouteAudit<RouteRequest> | false; method: Method; access: Access }),
     file: spec.file ?? null,

@@ -1,6 +1,7 @@
 /** The API's process: configuration, logger, store, workflow client and connectors put together; start and end. */
 import { createServer, type Server } from 'node:http';
 import { Client, Connection } from '@temporalio/client';
+import { startAutomation } from '../activities/automation';
 import { createLiveRates } from '../activities/rates';
 import { loadConfig } from '../config/env';
 import { createLogger, type Logger } from '../config/logger';
@@ -115,10 +116,12 @@ async function main(): Promise<void> {
       notifications: config.notifications,
       reminders: config.reminders,
       recall: config.recall,
+      polls: config.polls,
     },
     logger,
   );
   store.notifications.onDue((due) => processes.deliver(due));
+  startAutomation({ store, processes, logger });
 
   const metrics = createMetrics(true);
   const connectors = createConnectors(config.platforms, { ...config.platformHttp, logger });

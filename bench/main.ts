@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: what the hub costs, each figure with its baseline measured in the same run. Writes bench/README.md.
- * Engines are the embedded ones, durable as in `npm start`. `--only=name[,name]` runs some and writes nothing.
+ * Engines are the embedded ones, durable as in `npm start`. Given names of benches (`npm run bench -- imports`) it runs
+ * those and writes nothing.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
@@ -13,22 +14,28 @@ import { changeToStore } from './change-to-store';
 import { imports } from './imports';
 import { laneWrites } from './lane-writes';
 import { orderPushes } from './order-pushes';
+import { recalls } from './recalls';
 import type { Section } from './report';
+import { stockPush } from './stock-push';
+import { verify } from './verify';
 import { webhooks } from './webhooks';
 
 const BENCHES: Record<string, () => Promise<Section>> = {
   'order-pushes': orderPushes,
+  recalls,
   'lane-writes': laneWrites,
+  'stock-push': stockPush,
   webhooks,
   'change-to-store': changeToStore,
   imports,
+  verify,
 };
 
 async function main(): Promise<void> {
-  const only = process.argv
-    .find((arg) => arg.startsWith('--only='))
-    ?.slice('--only='.length)
-    .split(',');
+  const only = process.argv.slice(2);
+  const unknown = only.filter((name) => BENCHES[name] === undefined);
+  if (unknown.length > 0)
+    throw new Error(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
   const folder = mkdtempSync(join(tmpdir(), 'tradelane-bench-'));
   const steps = createSteps(process.stderr);
   const engines = await startEngines({ dataDir: folder, persistent: false, durable: true, steps });
@@ -48,12 +55,12 @@ async function main(): Promise<void> {
     process.env[ENVIRONMENT_FILE_VARIABLE] = file;
     const sections: Section[] = [];
     for (const [name, run] of Object.entries(BENCHES)) {
-      if (only && !only.includes(name)) continue;
+      if (only.length > 0 && !only.includes(name)) continue;
       const section = await steps.step(name, run);
       sections.push(section);
       process.stdout.write(`${render(section)}\n`);
     }
-    if (!only) writeFileSync(resolve(__dirname, 'README.md'), report(sections));
+    if (only.length === 0) writeFileSync(resolve(__dirname, 'README.md'), report(sections));
   } finally {
     await engines.stop();
     rmSync(folder, { recursive: true, force: true });

@@ -129,6 +129,9 @@ const variables = {
   SETUP_FIRST_REMINDER_MS: milliseconds(3 * DAY_MS, 1),
   SETUP_SECOND_REMINDER_MS: milliseconds(14 * DAY_MS, 1),
   RECALL_ANSWER_MS: milliseconds(DAY_MS, 1),
+  SHIPMENT_WAIT_MS: milliseconds(DAY_MS / 2),
+  ORDER_POLL_INTERVAL_MS: milliseconds(300_000),
+  ORDER_POLL_OVERLAP_MS: wholeNumber(60_000, DAY_MS / 2, 600_000),
   SWEEP_INTERVAL_MS: milliseconds(60_000, 100),
   SWEEP_GRACE_MS: milliseconds(30_000),
 
@@ -281,6 +284,10 @@ function toConfig(values: Variables) {
     },
     /** How long a supplier may take to answer a recall. */
     recall: { answerMs: values.RECALL_ANSWER_MS },
+    /** Where a platform takes an order as a whole: how long what left waits for the rest of it. */
+    shipments: { waitMs: values.SHIPMENT_WAIT_MS },
+    /** How often each connected store is polled for orders (0: never), and by how much each poll overlaps the last. */
+    polls: { intervalMs: values.ORDER_POLL_INTERVAL_MS, overlapMs: values.ORDER_POLL_OVERLAP_MS },
     sweep: { intervalMs: values.SWEEP_INTERVAL_MS, graceMs: values.SWEEP_GRACE_MS },
     notifications: {
       /** Without it there is no e-mail. */

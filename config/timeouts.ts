@@ -18,10 +18,21 @@ export const STORE_LONGEST_WAIT_MS = 30_000;
 export const PLATFORM_STEP_MS = 60_000;
 /** One pass of a store's lane: it sends batches for at most half of this and reports after each. */
 export const LANE_PASS_MS = 60_000;
+/** One look of a Push Now at how far its lanes are, or one round of marking. */
+export const PUSH_WATCH_MS = 10_000;
+/** Until the next look, at first and where nothing moved for long (a lane is parked). */
+export const PUSH_LOOK_MS = 100;
+export const PUSH_LOOK_LONGEST_MS = 60_000;
 /** A long step reports at least this often, or is taken as dead and run elsewhere. */
 export const HEARTBEAT_MS = 20_000;
 /** A download of all listings of a store. */
 export const DOWNLOAD_MS = 3_600_000;
+/** How often a recall looks whether the push that it ends took its outbound order back, should nobody tell it. */
+export const RECALL_LOOK_MS = 600_000;
+/** How often a cancellation looks at the recalls it waits for, should nobody tell it that they ended. */
+export const CANCELLATION_LOOK_MS = 600_000;
+/** One poll of a store's orders; one that catches up on a long time writes down how far it is and is tried again. */
+export const POLL_MS = 600_000;
 /** Reading an import's file, a million rows at most; a dry run of as many. */
 export const IMPORT_STEP_MS = 3_600_000;
 /** An import reports this often at least: it holds nothing that two could do at once, so a dead one is soon replaced. */
@@ -37,6 +48,13 @@ export const DELIVERY_MARGIN_MS = 10_000;
 export const AUDIT_UNKNOWN_AFTER_MS = 600_000;
 /** How often a shipment that waits for the rest of its order is looked at, should nobody have told of that. */
 export const SHIPMENT_LOOK_MS = 600_000;
+/** See `SHIPMENT_WAIT_MS` in .env.example. */
+export const SHIPMENT_WAIT_MS = 43_200_000;
+/**
+ * A message to a process whose worker died waits so long for that worker before another one takes it. Less than an update may
+ * take; a worker that lives but is busier than that only reads a history again.
+ */
+export const DEAD_WORKER_MS = 3_000;
 /** One pass of the sweep. */
 export const SWEEP_MS = 120_000;
 /** How long a lane stays after its last batch, so that the next change is a signal and no new workflow. */

@@ -31,6 +31,8 @@ export interface PlatformHttpOptions {
 export interface PlatformAnswer {
   readonly status: number;
   readonly json: unknown;
+  /** Instead of JSON, where a document was asked for and one came. */
+  readonly bytes?: Buffer;
   /** From the Retry-After header. Milliseconds. */
   readonly retryAfterMs: number | undefined;
 }
@@ -45,6 +47,8 @@ export interface PlatformCall<T> {
   readonly body?: { readonly contentType: string; readonly text: string };
   /** Repeating it changes nothing: a read. A write that fails midway is reported with `outcomeUnknown`. */
   readonly idempotent: boolean;
+  /** A document (a PDF) is asked for; a failure comes as JSON all the same. */
+  readonly document?: boolean;
   /** Values that may never appear in an error or a result, in case the platform echoes them. */
   readonly secrets: readonly string[];
   /** Judges the envelope and gives the value, or throws a `PlatformError`. */
@@ -155,7 +159,10 @@ async function send(
       ...(call.body ? { data: call.body.text, headers: { 'Content-Type': call.body.contentType } } : {}),
     });
     const retryAfterMs = parseRetryAfter(response.headers['retry-after'], Date.now());
-    return readAnswer(platform, call, response.status, Buffer.from(response.data).toString('utf8'), retryAfterMs);
+    const bytes = Buffer.from(response.data);
+    if (call.document && response.status === 200 && bytes.subarray(0, 5).toString('latin1') === '%PDF-')
+      return { status: 200, json: undefined, bytes, retryAfterMs };
+    return readAnswer(platform, call, response.status, bytes.toString('utf8'), retryAfterMs);
   } finally {
     clearTimeout(timer);
   }

@@ -1,8 +1,10 @@
 /** The connectors to platforms that this installation has keys for. */
+
+import type { StoreCapabilities } from '../domain/push-rules';
 import type { PlatformHttpOptions } from './http';
 import { createLazadaConnector, type LazadaOptions } from './marketplaces/lazada/client';
 import { createShopeeConnector, type ShopeeOptions } from './marketplaces/shopee/client';
-import type { Connectors } from './port';
+import type { Connectors, Platform } from './port';
 import { createRateProvider } from './rates/client';
 import type { RateProvider } from './rates/port';
 
@@ -24,3 +26,14 @@ export function createConnectors(platforms: PlatformSettings, http: PlatformHttp
     ...(platforms.lazada ? { lazada: createLazadaConnector({ ...platforms.lazada, http }) } : {}),
   };
 }
+
+/** What listings can do and hold on each platform. One without a connector can nothing, and refuses no quantity. */
+export const capabilitiesIn =
+  (connectors: Connectors) =>
+  (platform: string): StoreCapabilities => {
+    const can = connectors[platform as Platform]?.capabilities;
+    return {
+      preOrder: can?.preOrder ?? false,
+      largestQuantity: can?.stockCall.largestQuantity ?? Number.MAX_SAFE_INTEGER,
+    };
+  };

@@ -2,6 +2,7 @@
  * The border to marketplaces, in our nouns. Everything behind it speaks one vendor's protocol; nothing in front of it
  * knows a platform by name: what a platform can do is data (`capabilities`). Source: platforms.md.
  */
+import type { CancelOutcome, CancelReason } from '../domain/cancellations';
 
 export const PLATFORMS = ['shopee', 'lazada', 'tiktok', 'tokopedia', 'temu'] as const;
 export type Platform = (typeof PLATFORMS)[number];
@@ -9,9 +10,18 @@ export type Platform = (typeof PLATFORMS)[number];
 /** What the hub needs to know about a platform in order to plan its calls. */
 export interface PlatformCapabilities {
   /** How one stock call is composed: all its entries belong to one platform item, or to any items. */
-  readonly stockCall: { readonly grouping: 'oneItem' | 'anyItems'; readonly maxEntries: number };
+  readonly stockCall: {
+    readonly grouping: 'oneItem' | 'anyItems';
+    readonly maxEntries: number;
+    /** More than this no listing holds. */
+    readonly largestQuantity: number;
+  };
   /** What one shipment is of: the order as a whole, or some of its lines. */
   readonly shipment: 'wholeOrder' | 'someLines';
+  /** The longest window that one list of changed orders may span. Milliseconds. */
+  readonly orderWindowMs: number;
+  /** A buyer's wish to cancel waits for the seller's answer. */
+  readonly answersCancellations: boolean;
   /** The platform can put a listing into pre-order. */
   readonly preOrder: boolean;
   /** The access token is renewed by this long before its end. Milliseconds. */
@@ -69,6 +79,12 @@ export interface StockEntry {
   readonly quantity: number;
 }
 
+export interface PreOrderChange {
+  readonly itemId: string;
+  readonly on: boolean;
+  readonly daysToShip: number;
+}
+
 export type StockResult =
   | { readonly key: string; readonly outcome: 'accepted'; readonly quantity: number }
   /** The platform's floor (stock locked by a campaign): the nearest quantity it takes. Nothing was written. */
@@ -117,6 +133,10 @@ export interface PlatformOrder {
   readonly state: PlatformOrderState;
   /** The platform's own words for the state, for people. */
   readonly platformState: string;
+  /** Its shipment is arranged, and the platform waits for the carrier to fetch it. */
+  readonly awaitsPickup: boolean;
+  /** Its lines that the buyer wishes to cancel; empty where a platform knows such wishes for whole orders alone. */
+  readonly askedBack: readonly string[];
   /** Epoch ms of the platform's last change; orders versions: an older one never replaces a newer. */
   readonly updatedAt: number;
   readonly createdAt: number;
@@ -125,6 +145,45 @@ export interface PlatformOrder {
   readonly shipping: 'platform_logistics' | 'three_pl' | 'self_delivery' | 'self_arranged';
   readonly lines: readonly PlatformOrderLine[];
   readonly recipient: Recipient | null;
+}
+
+/** An order that changed, as a list of changes tells of it. */
+export interface OrderChange {
+  readonly platformOrder: string;
+  /** Epoch ms; what `getOrder` would give as `updatedAt`, or earlier. */
+  readonly updatedAt: number;
+  /** The same for the same state; where the platform's pushes say as much, theirs. */
+  readonly dedupeKey: string;
+}
+
+export interface OrderChangePage {
+  readonly changes: readonly OrderChange[];
+  /** Opaque; give it back, with the same window, to get the next page. Null at the end. */
+  readonly nextCursor: string | null;
+}
+
+/** Pushes that the platform could not deliver, oldest first. */
+export interface LostPushes {
+  readonly pushes: readonly { readonly push: PlatformPush; readonly body: string }[];
+  /** How many of them say nothing that we can read: stored as they came. */
+  readonly unreadable: number;
+  /** Give it to `confirmLostPushes` once they are stored; null where there was none. */
+  readonly upTo: string | null;
+  readonly more: boolean;
+}
+
+/** A parcel whose label is wanted. */
+export interface PlatformParcel {
+  readonly platformOrder: string;
+  readonly lineIds: readonly string[];
+  /** The platform may pack it first, where it makes no label before. Not of what is not to leave. */
+  readonly mayPack: boolean;
+}
+
+/** What a platform knew of a shipment before it was told. */
+export interface KnownShipment {
+  /** Under which numbers; empty where it names none. */
+  readonly trackingNumbers: readonly string[];
 }
 
 /** Goods that left for the buyer. */
@@ -168,12 +227,36 @@ export interface MarketplaceConnector {
   listListings(access: ShopAccess, page: { cursor: string | null; changedSince?: number }): Promise<ListingPage>;
   /** One platform call. The entries obey `capabilities.stockCall`. One result per entry, in any order. */
   updateStock(access: ShopAccess, entries: readonly StockEntry[]): Promise<readonly StockResult[]>;
+  /** Puts an item with all its models into pre-order, or out of it. Only where `capabilities.preOrder`. Safe to repeat. */
+  setPreOrder(access: ShopAccess, change: PreOrderChange): Promise<void>;
   getOrder(access: ShopAccess, platformOrder: string): Promise<PlatformOrder>;
   /**
    * Tells that goods left. Looks first what the platform knows, so that a repeat (an answer was lost) tells nothing twice.
-   * @returns false where the platform knew it before
+   * @returns what the platform knew before; null where it is told now
    */
-  shipOrder(access: ShopAccess, shipment: PlatformShipment): Promise<boolean>;
+  shipOrder(access: ShopAccess, shipment: PlatformShipment): Promise<KnownShipment | null>;
+  /** The platform's label of a parcel, a PDF, as the platform made it. */
+  getLabel(access: ShopAccess, parcel: PlatformParcel): Promise<Buffer>;
+  /** Orders that changed from `from` to `to` (epoch ms, both included), at most `capabilities.orderWindowMs` apart. */
+  listOrderChanges(
+    access: ShopAccess,
+    window: { readonly from: number; readonly to: number; readonly cursor: string | null },
+  ): Promise<OrderChangePage>;
+  /** Cancels for the seller. Looks first what the platform knows, so that a repeat (an answer was lost) cancels nothing twice. */
+  cancelOrder(access: ShopAccess, order: { platformOrder: string; reason: CancelReason }): Promise<CancelOutcome>;
+  /** Answers the buyer's wish to cancel. Looks first, as `cancelOrder`. */
+  answerCancellation(access: ShopAccess, order: { platformOrder: string; accept: boolean }): Promise<CancelOutcome>;
+  /**
+   * Grants the buyer's wish for single lines, of those that are still asked back; absent where nobody asks for lines. Looks first,
+   * as `cancelOrder`. @returns which of them are cancelled there now
+   */
+  cancelLines?(
+    access: ShopAccess,
+    order: { readonly platformOrder: string; readonly lineIds: readonly string[] },
+  ): Promise<readonly string[]>;
+  /** Pushes that were lost on their way to us, for all shops; absent where the platform keeps none. */
+  lostPushes?(): Promise<LostPushes>;
+  confirmLostPushes?(upTo: string): Promise<void>;
   /** On the raw bytes, in constant time. */
   verifyPush(input: {
     rawBody: Buffer;

@@ -11,6 +11,14 @@ export function planReaches(plan: Plan, needed: Plan): boolean {
   return PLANS.indexOf(plan) >= PLANS.indexOf(needed);
 }
 
+/** Platforms whose stores a plan leaves out of the stock push. Contract: stock-push.md, Fan-out. */
+const EXCLUDED: Partial<Record<Plan, readonly string[]>> = { free: ['tokopedia'] };
+
+/** Whether stores of a platform are skipped on a plan. */
+export function planExcludes(plan: Plan, platform: string): boolean {
+  return EXCLUDED[plan]?.includes(platform) ?? false;
+}
+
 export const PERMISSIONS = [
   'distribution',
   'inventory',

@@ -104,19 +104,51 @@ export const FAILURES = {
   push_rule_limit: refusal(409, 'An account has at most 200 push rules'),
   rule_sku_limit: refusal(422, 'A push rule names at most 5000 SKUs'),
   priority_taken: refusal(409, 'Another rule has this priority'),
+  rule_is_system: refusal(422, 'This rule is made by the system; only its other settings can be changed'),
   no_push_rule: refusal(409, 'No enabled push rule contains the SKU'),
 
   // Orders
-  push_blocked: refusal(409, 'The package can not be pushed'),
-  not_pushable: refusal(409, 'The package is not in a state that can be pushed'),
+  push_blocked: refusal(
+    409,
+    'The package can not be pushed',
+    'Each blocker’s `hint` says what to do; then push again: a new attempt',
+  ),
+  not_pushable: refusal(
+    409,
+    'The package is not in a state that can be pushed',
+    '`currentStatus` and the detail say where it stands; what is recalled or cancelled is over',
+  ),
+  not_shippable: refusal(409, 'The package is not the account’s to ship'),
+  cancel_not_possible: refusal(409, 'The order can not be cancelled any more'),
   recall_not_possible: refusal(409, 'The package can not be recalled any more'),
+  outbound_refused: refusal(
+    409,
+    'The operator of the warehouse refused the outbound order',
+    'Settle with the operator what its words name, then push the package again',
+  ),
   recall_refused: refusal(
     409,
     'The recall was refused',
     'Ask again while the supply order is not shipped, or settle it',
   ),
   not_pushed: refusal(409, 'The package was not pushed'),
+  return_exceeds_shipped: refusal(422, 'More would be returned than was shipped and not returned yet'),
+  refund_exceeds_charge: refusal(422, 'More would be refunded than was charged for these lines'),
+  tracking_differs: refusal(
+    409,
+    'The platform has another tracking number',
+    'Settle which parcel left; correct the number at the platform and retry, or abandon: the platform keeps its own',
+  ),
+  labels_unavailable: refusal(422, 'None of the labels can be had'),
+  label_unreadable: refusal(422, 'The label can not be read as a PDF'),
+  label_not_taken: refusal(409, 'The label of this package is not the distributor’s to hand in'),
+  stock_in_exceeds_order: refusal(422, 'More would be stocked in than left the shelf for this order'),
   currency_mismatch: refusal(422, 'The amount is not in the currency of the account'),
+  exchange_rate_missing: refusal(
+    409,
+    'There is no exchange rate for this',
+    'Set a fixed one with PUT /v1/exchange-rates, or configure RATES_URL on the hub',
+  ),
   transaction_id_reused: refusal(409, 'The transaction id was booked with another amount'),
 
   // Notifications
@@ -174,6 +206,9 @@ export const FAILURES = {
 } as const satisfies Record<string, FailureKind>;
 
 export type FailureCode = keyof typeof FAILURES;
+
+/** What to do about it; empty where the detail says all. */
+export const hintOf = (code: FailureCode): string => (FAILURES[code] as FailureKind).hint ?? '';
 
 /** One place in the input that is wrong. `pointer` is a JSON pointer (RFC 6901). */
 export interface InputProblem {

@@ -2,9 +2,9 @@
 
 /** Least advanced first: an order shows the least advanced of its packages. */
 export const PACKAGE_STATUSES = [
-  'push_failed',
   'new',
   'pushing',
+  'push_failed',
   'pushed',
   'recalling',
   'packed',
@@ -33,7 +33,24 @@ export function orderStatusOf(order: {
   return least;
 }
 
-export type Blocker =
+/** What to do about each blocker. */
+export const BLOCKER_HINTS = {
+  not_partnered: 'Apply to the supplier again; orders synced while you are partners can be pushed',
+  sku_inactive: 'Ask the supplier to enable the product, or enable the claim again; then push again',
+  sku_not_mapped: 'Map the line: POST /v1/orders/{id}/map',
+  price_missing:
+    'Ask the supplier for a price; orders synced from then on have it, this one keeps what its sync fixed: cancel it',
+  exchange_rate_missing:
+    'Ask the supplier for a rate (PUT /v1/exchange-rates), then push again; a line whose price its sync could not fix keeps none: cancel it',
+  out_of_stock: 'Push again once the supplier has stock, or cancel the order',
+  quota_reached: 'Wait for the next month, or have the quota of that side raised; then push again',
+  insufficient_funds: 'Top the balance up, or ask the supplier for more credit; then push again',
+} as const satisfies Record<Blocker['code'], string>;
+
+/** `hint`: what to do; absent on blockers written before there were hints. */
+export type Blocker = BlockerFacts & { readonly hint?: string };
+
+type BlockerFacts =
   | { readonly code: 'not_partnered'; readonly detail: string }
   | { readonly code: 'sku_inactive'; readonly detail: string; readonly sku: string }
   | { readonly code: 'sku_not_mapped'; readonly detail: string; readonly line: string }
@@ -118,8 +135,18 @@ export function findBlockers(facts: PushFacts): Blocker[] {
   const { balance, creditLimit, charge } = facts.funds;
   if (charge !== null && balance - charge < -creditLimit)
     blockers.push({ code: 'insufficient_funds', detail: 'Balance and unused credit do not cover the charge' });
-  return blockers;
+  return blockers.map((blocker) => ({ ...blocker, hint: BLOCKER_HINTS[blocker.code] }));
 }
+
+/** What two refusals share where they have the same causes, whatever the amounts. */
+export const causesOf = (blockers: readonly Blocker[]): string =>
+  blockers
+    .map((one) => {
+      const about = 'sku' in one ? one.sku : 'line' in one ? one.line : 'side' in one ? one.side : '';
+      return `${one.code} ${about}`;
+    })
+    .sort()
+    .join('; ');
 
 /** What the supplier may read of the recipient: everything exactly when the supplier arranges the carrier. orders.md, Supply orders. */
 export function supplierArrangesCarrier(shipping: string, platform: string): boolean {

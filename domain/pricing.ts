@@ -80,8 +80,13 @@ export type PriceReason = 'price_missing' | 'exchange_rate_missing';
 
 export type PriceDecision = { readonly steps: readonly PriceStep[] } & (
   | { readonly ok: true; readonly price: Money; readonly rate: RateFound }
-  | { readonly ok: false; readonly reason: PriceReason }
+  /** `missing`: all that there would have to be; `reason` is the first of it. */
+  | { readonly ok: false; readonly reason: PriceReason; readonly missing: readonly PriceReason[] }
 );
+
+/** What has no price in the base currency. */
+export const NO_PRICE = { reason: 'price_missing', missing: ['price_missing'] } as const;
+const NO_RATE = 'exchange_rate_missing';
 
 /** In whole units of the settlement currency. What comes to more, by a slip in a rate or a percent, is no price. */
 export const LARGEST_PRICE = 1_000_000_000_000n;
@@ -159,13 +164,14 @@ const SOURCE_WORDS: Record<RateFound['source'], string> = {
  */
 export function decidePrice(input: PriceInput): PriceDecision {
   const { value, steps } = unconverted(input);
-  if (value === null) return { ok: false, reason: 'price_missing', steps };
   const { rate, rounding, settlementCurrency: currency } = input;
   if (rate === null) {
     const detail = `There is neither a fixed nor a live rate to ${currency}`;
     steps.push({ step: 'conversion', used: false, amount: null, currency, detail });
-    return { ok: false, reason: 'exchange_rate_missing', steps };
+    if (value === null) return { ok: false, reason: 'price_missing', missing: [...NO_PRICE.missing, NO_RATE], steps };
+    return { ok: false, reason: NO_RATE, missing: [NO_RATE], steps };
   }
+  if (value === null) return { ok: false, ...NO_PRICE, steps };
   const converted = multiply(value, rate.value);
   steps.push({
     step: 'conversion',
@@ -177,7 +183,7 @@ export function decidePrice(input: PriceInput): PriceDecision {
   if (exceeds(converted, LARGEST_PRICE)) {
     const detail = `It is more than ${LARGEST_PRICE} ${currency}, which nothing can cost`;
     steps.push({ step: 'rounding', used: false, amount: null, currency, detail });
-    return { ok: false, reason: 'price_missing', steps };
+    return { ok: false, ...NO_PRICE, steps };
   }
   const price = roundUnits(converted, rounding, currency);
   steps.push({
@@ -206,12 +212,31 @@ export function noFees(baseCurrency: Currency): FeeSettings {
 export const SHIPPING_KINDS = ['platform_logistics', 'three_pl', 'self_delivery', 'self_arranged'] as const;
 export type Shipping = (typeof SHIPPING_KINDS)[number];
 
+export const CHARGE_LINE_KINDS = ['goods', 'stock_out_charge', 'logistics_cost', 'stock_in_return_charge'] as const;
+
+/** By which rate an amount in the base currency became one in the settlement currency. */
+export interface LineRate {
+  readonly from: Currency;
+  /** An exact decimal string. */
+  readonly rate: string;
+  readonly source: RateFound['source'];
+  /** When a live rate was fetched, epoch ms. */
+  readonly fetchedAt: number | null;
+}
+
+/** What a line tells of the rate it was converted by; null where nothing was. */
+export function lineRate(from: Currency, { source, text, fetchedAt }: RateFound): LineRate | null {
+  return source === 'same' ? null : { from, rate: text, source, fetchedAt: fetchedAt ?? null };
+}
+
 export interface ChargeLine {
-  readonly kind: 'goods' | 'stock_out_charge' | 'logistics_cost';
+  readonly kind: (typeof CHARGE_LINE_KINDS)[number];
   readonly sku: string | null;
   readonly quantity: number;
   readonly unit: Money;
   readonly amount: Money;
+  /** Null or absent where the base currency is the settlement currency. */
+  readonly rate?: LineRate | null;
 }
 
 /** What one push costs, line by line. */
@@ -227,7 +252,12 @@ export interface Charge {
  * rounded itself, come to something else times the quantity.
  */
 export function computeCharge(input: {
-  readonly lines: readonly { readonly sku: string; readonly quantity: number; readonly price: Money }[];
+  readonly lines: readonly {
+    readonly sku: string;
+    readonly quantity: number;
+    readonly price: Money;
+    readonly rate?: LineRate | null;
+  }[];
   readonly fees: FeeSettings;
   readonly rate: RateFound;
   readonly settlementCurrency: Currency;
@@ -241,6 +271,7 @@ export function computeCharge(input: {
     quantity: line.quantity,
     unit: line.price,
     amount: times(line.price, line.quantity),
+    ...(line.rate ? { rate: line.rate } : {}),
   }));
   const inSettlement = (fee: Money, quantity: number) =>
     roundToCurrency(
@@ -254,7 +285,9 @@ export function computeCharge(input: {
   if (selfMoved && input.platform !== 'temu') fees.push(['logistics_cost', input.fees.logistics.amount, 1]);
   for (const [kind, fee, quantity] of fees) {
     const amount = inSettlement(fee, quantity);
-    if (amount.amount !== 0) lines.push({ kind, sku: null, quantity, unit: inSettlement(fee, 1), amount });
+    const rate = lineRate(fee.currency, input.rate);
+    if (amount.amount !== 0)
+      lines.push({ kind, sku: null, quantity, unit: inSettlement(fee, 1), amount, ...(rate ? { rate } : {}) });
   }
   return { lines, total: lines.reduce((sum, line) => add(sum, line.amount), money(0, currency)) };
 }

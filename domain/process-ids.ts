@@ -6,10 +6,13 @@
 /** Each kind of process and the parts its id is made of. */
 export const PROCESSES = {
   'order-intake': ['store', 'platformOrder'],
+  'order-cancel': ['order', 'attempt'],
+  'order-poll': ['store'],
   'order-push': ['package', 'attempt'],
   'order-recall': ['package', 'attempt'],
   'supply-order': ['package'],
   'store-lane': ['store'],
+  'stock-push': ['job'],
   'mirror-lane': ['partnership'],
   'claim-lane': ['supplier'],
   partnership: ['partnership'],
@@ -19,6 +22,8 @@ export const PROCESSES = {
   'notification-delivery': ['delivery'],
   import: ['import'],
   'import-undo': ['import'],
+  'bulk-operation': ['bulk'],
+  'billing-verification': ['verification'],
   sweep: ['hub'],
 } as const;
 export type ProcessKind = keyof typeof PROCESSES;
@@ -50,11 +55,15 @@ export function parseProcessId(id: string): { kind: ProcessKind; parts: Record<s
 export const storeLaneId = (store: string): ProcessId => processId('store-lane', { store });
 export const mirrorLaneId = (partnership: string): ProcessId => processId('mirror-lane', { partnership });
 export const claimLaneId = (supplier: string): ProcessId => processId('claim-lane', { supplier });
+export const orderCancelId = (order: string, attempt: number): ProcessId =>
+  processId('order-cancel', { order, attempt: String(attempt) });
+export const orderPollId = (store: string): ProcessId => processId('order-poll', { store });
 export const orderPushId = (pkg: string, attempt: number): ProcessId =>
   processId('order-push', { package: pkg, attempt: String(attempt) });
 export const deliveryProcessId = (delivery: string): ProcessId => processId('notification-delivery', { delivery });
 export const orderRecallId = (pkg: string, attempt: number): ProcessId =>
   processId('order-recall', { package: pkg, attempt: String(attempt) });
+export const bulkOperationId = (bulk: string): ProcessId => processId('bulk-operation', { bulk });
 export const supplyOrderProcessId = (pkg: string): ProcessId => processId('supply-order', { package: pkg });
 
 /** An operation's id is its process id in a form that stands in a URL's path. */

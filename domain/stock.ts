@@ -7,6 +7,14 @@ export interface StockLevels {
   readonly inTransit: number;
 }
 
+/** Only the levels of what has them. */
+export const levelsOf = ({ onHand, allocated, reserved, inTransit }: StockLevels): StockLevels => ({
+  onHand,
+  allocated,
+  reserved,
+  inTransit,
+});
+
 /** available = on hand − allocated − reserved; below 0 only where the source of mirrored stock says less than was promised, shown as 0. */
 export function available(levels: Pick<StockLevels, 'onHand' | 'allocated' | 'reserved'>): number {
   return Math.max(0, levels.onHand - levels.allocated - levels.reserved);

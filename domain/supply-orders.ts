@@ -36,14 +36,34 @@ export function unitsBySku(lines: readonly { readonly sku: string; readonly quan
   return [...units].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
+/**
+ * Of a supply order whose goods lie in a 3PL's warehouse: `creating` until the operator took its outbound order, then
+ * `accepted`. `refused` and `withdrawn` were undone: the supply order is cancelled and was never the supplier's.
+ */
+export const OUTBOUND_STATES = ['creating', 'accepted', 'refused', 'withdrawn'] as const;
+export type OutboundState = (typeof OUTBOUND_STATES)[number];
+
+/** Its push was undone before it was done. */
+export const isUndone = (outbound: { readonly state: OutboundState } | null | undefined): boolean =>
+  outbound?.state === 'refused' || outbound?.state === 'withdrawn';
+
+/** Tracking numbers that are none of ours. Spaces, dashes and case make no other number. */
+export function otherNumbers(theirs: readonly string[], ours: readonly string[]): string[] {
+  const plain = (number: string) => number.replace(/[\s-]/g, '').toUpperCase();
+  const known = new Set(ours.map(plain));
+  return theirs.filter((number) => !known.has(plain(number)));
+}
+
 /** Why a move is refused; null where it may be made. */
 export function refusalOfMove(
   status: SupplyOrderStatus,
   move: SupplyOrderMove,
   recall: RecallState | null,
+  outbound: OutboundState | null = null,
 ): string | null {
   const { from } = SUPPLY_ORDER_MOVES[move];
   if (status !== from) return `The supply order is ${status}; ${move} needs ${from}`;
+  if (outbound === 'creating') return 'The operator of the warehouse has not taken its outbound order yet';
   if (recall === 'warehouse') return 'The warehouse was asked to cancel it for a recall, and has not answered yet';
   return null;
 }

@@ -91,10 +91,11 @@ export function whyUnseen(facts: {
   readonly product: 'publishing' | 'enabled' | 'disabled';
   readonly disabledFor: boolean;
   readonly warehouses: number;
-  readonly priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+  /** What there would have to be for a price. */
+  readonly missing: readonly ('price_missing' | 'exchange_rate_missing')[];
   readonly visibility: VisibilityDecision;
 }): UnseenCause[] {
-  const { visibility, priceReason } = facts;
+  const { visibility, missing } = facts;
   const named = (rules: readonly VisibilityRule[]) => rules.map(({ number }) => number).join(', ');
   const held: readonly [boolean, UnseenCause['code'], string][] = [
     [facts.partnership !== 'partnered', 'not_partnered', `The partnership is ${facts.partnership}`],
@@ -116,8 +117,12 @@ export function whyUnseen(facts: {
       }`,
     ],
     [facts.warehouses === 0, 'no_warehouse', 'They were given no warehouse'],
-    [priceReason === 'price_missing', 'price_missing', 'It has no price at their level'],
-    [priceReason === 'exchange_rate_missing', 'exchange_rate_missing', 'There is no rate to their settlement currency'],
+    [missing.includes('price_missing'), 'price_missing', 'It has no price at their level'],
+    [
+      missing.includes('exchange_rate_missing'),
+      'exchange_rate_missing',
+      'There is no rate to their settlement currency',
+    ],
   ];
   return held.flatMap(([holds, code, detail]) => (holds ? [{ code, detail }] : []));
 }

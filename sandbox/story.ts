@@ -196,7 +196,8 @@ async function prepare(cast: Cast): Promise<void> {
   await control.clearFaults('shopee', 'push_duplicate');
   const parked = await first.api.list<Operation>('/operations?status=parked&kind=store_lane');
   for (const { id, document } of parked)
-    if (document === lazada.store.id) await first.api.post(`/operations/${id}/retry`);
+    if (document === lazada.store.id)
+      await first.api.post(`/operations/${id}/retry`, {}, { idempotencyKey: randomUUID() });
   for (const row of await stockOf(supplierApi)) {
     if (row.available >= LOW_UNITS) continue;
     const delivery = { kind: 'stockIn', quantity: RESTOCK_UNITS, reason: 'Demo: stock was low' };

@@ -40,6 +40,14 @@ const CLIENTS = {
   '@temporalio/worker': ['Worker', 'NativeConnection', 'Runtime'],
   mongodb: ['MongoClient'],
 };
+/** What a platform can do is data: the lanes and what decides for them know none by its name. */
+const PLATFORM_NAMES = /shopee|lazada|tokopedia|tiktok|temu/i;
+const KNOW_NO_PLATFORM = [
+  ...['activities', 'workflows', 'domain/push-rules', 'store/repositories/dues', 'store/repositories/lanes'],
+  ...['store/repositories/pushes', 'store/repositories/push-rules', 'store/repositories/push-facts'],
+  ...['store/repositories/push-preview', 'store/repositories/pre-orders', 'store/repositories/stock-pushes'],
+  ...['store/repositories/mirror', 'store/repositories/stock'],
+];
 const ENVIRONMENT_READERS = ['config/env.ts', 'jest.config.cjs'];
 
 function roomOf(path) {
@@ -62,10 +70,14 @@ function resolveImport(file, specifier) {
   return candidates.find((candidate) => existsSync(candidate) && statSync(candidate).isFile()) ?? `${base}.ts`;
 }
 
-/** All imports of a file: `{ specifier, typeOnly, names, place }`; and the places where it reads `process.env`. */
+/**
+ * All imports of a file: `{ specifier, typeOnly, names, place }`; and the places where it reads `process.env` or names a
+ * platform, in a text or as a name (not in a comment).
+ */
 function read(source) {
   const imports = [];
   const environment = [];
+  const platforms = [];
   const names = (specifiers) =>
     specifiers
       .filter((s) => !s.isTypeOnly)
@@ -98,6 +110,10 @@ function read(source) {
     if (node.type === 'MemberExpression' && node.object.value === 'process' && propertyOf(node) === 'env') {
       environment.push(node.span.start);
     }
+    if (['StringLiteral', 'Identifier'].includes(node.type) && PLATFORM_NAMES.test(node.value))
+      platforms.push({ name: node.value, place: node.span.start });
+    if (node.type === 'TemplateElement' && PLATFORM_NAMES.test(node.raw))
+      platforms.push({ name: node.raw, place: node.span.start });
     for (const value of Object.values(node)) if (typeof value === 'object') visit(value);
   };
   const tree = parseSync(source, { syntax: 'typescript', tsx: false, target: 'es2023' });
@@ -110,7 +126,11 @@ function read(source) {
       .subarray(0, place - offset)
       .toString()
       .split('\n').length;
-  return { imports: imports.map((i) => ({ ...i, line: line(i.place) })), environment: environment.map(line) };
+  return {
+    imports: imports.map((i) => ({ ...i, line: line(i.place) })),
+    environment: environment.map(line),
+    platforms: platforms.map((one) => ({ ...one, line: line(one.place) })),
+  };
 }
 
 function isRequireResolve(callee) {
@@ -130,7 +150,7 @@ function leadingBytes(source) {
 function breachesOf(root, file) {
   const path = relative(root, file);
   const room = roomOf(path);
-  const { imports, environment } = read(readFileSync(file, 'utf8'));
+  const { imports, environment, platforms } = read(readFileSync(file, 'utf8'));
   const breaches = imports.flatMap((entry) =>
     breachesOfImport({ root, file, path: path.split(sep).join('/'), room, entry }).map(
       (text) => `${path}:${entry.line} ${text}`,
@@ -138,6 +158,8 @@ function breachesOf(root, file) {
   );
   const mayRead = ENVIRONMENT_READERS.includes(path.split(sep).join('/')) || [...OUTER, 'scripts'].includes(room);
   if (!mayRead) breaches.push(...environment.map((line) => `${path}:${line} only config/env.ts reads process.env`));
+  if (allows(KNOW_NO_PLATFORM, path))
+    breaches.push(...platforms.map(({ name, line }) => `${path}:${line} knows a platform by its name (${name})`));
   return breaches;
 }
 

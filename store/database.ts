@@ -123,7 +123,8 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     async ping() {
       await connection.db?.admin().ping();
     },
-    close: () => connection.close(),
+    // Unlike `close`, it leaves mongoose nothing to remember.
+    close: () => connection.destroy(),
   };
 }
 
@@ -143,9 +144,17 @@ export function isDatabaseDown(error: unknown): boolean {
   );
 }
 
-/** A document that must be there, and the caller's: what is not is 404, whoever else has it. */
-export function found<T>(document: T | null | undefined, what: string): T {
-  if (document === null || document === undefined) throw new HubError('not_found', `There is no such ${what}`);
+/**
+ * A document that must be there, and the caller's: what is not is 404, whoever else has it.
+ * @param isTheirs judged here where it is read by its id alone (ADR 4)
+ */
+export function found<T>(
+  document: T | null | undefined,
+  what: string,
+  isTheirs: (document: T) => boolean = () => true,
+): T {
+  if (document === null || document === undefined || !isTheirs(document))
+    throw new HubError('not_found', `There is no such ${what}`);
   return document;
 }
 
@@ -181,4 +190,15 @@ export function toPage<T>(rows: T[], limit: number, cursorOf: (row: T) => string
   const items = rows.slice(0, limit);
   const last = items.at(-1);
   return { items, nextCursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
+}
+
+/** As the database sorts texts: by code point, where JavaScript compares halves of letters. */
+const inOrder = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+/** A page of rows that are all here. `positionOf` is unique. */
+export function pageOf<T>(rows: readonly T[], { limit, after }: PageRequest, positionOf: (row: T) => string): Page<T> {
+  const rest = rows
+    .filter((row) => after === null || inOrder(positionOf(row), after) > 0)
+    .sort((a, b) => inOrder(positionOf(a), positionOf(b)));
+  return toPage(rest, limit, positionOf);
 }

@@ -2,10 +2,14 @@
 import { connectDatabase, type Database, type DatabaseOptions } from './database';
 import { createAccountRepository } from './repositories/accounts';
 import { createAuditRepository } from './repositories/audit';
+import { createAutomationRepository } from './repositories/automation';
+import { createAutomationPreview } from './repositories/automation-preview';
 import { createBillingRepository } from './repositories/billing';
+import { createBulkRepository } from './repositories/bulks';
 import { createCatalogueRepository } from './repositories/catalogue';
 import { createClaimRepository } from './repositories/claims';
 import { createDeliveryRepository } from './repositories/deliveries';
+import { createDistributionRuleRepository } from './repositories/distribution-rules';
 import { createDueRepository } from './repositories/dues';
 import { createExportRepository } from './repositories/exports';
 import { createFileRepository } from './repositories/files';
@@ -17,26 +21,38 @@ import { createMirrorRepository } from './repositories/mirror';
 import { createNotificationRepository } from './repositories/notifications';
 import { createOfferRepository } from './repositories/offers';
 import { createOperationRepository } from './repositories/operations';
+import { createOrderPollRepository } from './repositories/order-polls';
 import { createOrderRepository } from './repositories/orders';
 import { createPartnershipRepository } from './repositories/partnerships';
+import { createPreOrderRepository } from './repositories/pre-orders';
 import { createPriceRepository } from './repositories/prices';
 import { createProductRepository } from './repositories/products';
+import { createPushPreviewRepository } from './repositories/push-preview';
 import { createPushRepository } from './repositories/pushes';
 import { createRateRepository } from './repositories/rates';
+import { createReturnRepository } from './repositories/returns';
+import { createStatementRepository } from './repositories/statements';
 import { createStockRepository } from './repositories/stock';
+import { createStockPushRepository } from './repositories/stock-pushes';
 import { createStoreRepository } from './repositories/stores';
 import { createSubscriptionRepository } from './repositories/subscriptions';
+import { createVerificationRepository } from './repositories/verification';
 import { createVisibilityRepository } from './repositories/visibility';
 
 export function createStore(database: Database) {
+  const orders = createOrderRepository(database);
   return {
     database,
     accounts: createAccountRepository(database),
     audit: createAuditRepository(database),
+    automation: createAutomationRepository(database),
+    automationPreview: createAutomationPreview(database, orders),
     billing: createBillingRepository(database),
+    bulks: createBulkRepository(database),
     catalogue: createCatalogueRepository(database),
     deliveries: createDeliveryRepository(database),
     claims: createClaimRepository(database),
+    distributionRules: createDistributionRuleRepository(database),
     dues: createDueRepository(database),
     exports: createExportRepository(database),
     files: createFileRepository(database),
@@ -49,15 +65,22 @@ export function createStore(database: Database) {
     notifications: createNotificationRepository(database),
     offers: createOfferRepository(database),
     operations: createOperationRepository(database),
-    orders: createOrderRepository(database),
+    orderPolls: createOrderPollRepository(database),
+    orders,
     partnerships: createPartnershipRepository(database),
+    preOrders: createPreOrderRepository(database),
     prices: createPriceRepository(database),
     products: createProductRepository(database),
     pushes: createPushRepository(database),
+    pushPreviews: createPushPreviewRepository(database),
     rates: createRateRepository(database),
+    returns: createReturnRepository(database),
+    statements: createStatementRepository(database),
     stock: createStockRepository(database),
+    stockPushes: createStockPushRepository(database),
     stores: createStoreRepository(database),
     subscriptions: createSubscriptionRepository(database),
+    verification: createVerificationRepository(database),
     visibility: createVisibilityRepository(database),
   };
 }

@@ -3,11 +3,11 @@ import { Context } from '@temporalio/activity';
 import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from '../activities';
-import { noOutboundOrders, type OutboundOrders } from '../activities/deps';
+import { type ActivityDeps, noOutboundOrders, type OutboundOrders } from '../activities/deps';
 import { createLiveRates } from '../activities/rates';
 import { createStoreAccess } from '../activities/tokens';
 import type { Logger } from '../config/logger';
-import { ORDER_REFUSED_AFTER_MS, RATES_RENEW_AFTER_MS } from '../config/timeouts';
+import { DEAD_WORKER_MS, ORDER_REFUSED_AFTER_MS, RATES_RENEW_AFTER_MS, SHIPMENT_WAIT_MS } from '../config/timeouts';
 import type { Notifiers } from '../connectors/notifications/port';
 import type { Connectors } from '../connectors/port';
 import type { RateProvider } from '../connectors/rates/port';
@@ -35,8 +35,12 @@ export interface HubWorkerOptions {
   readonly sweepGraceMs: number;
   /** See `ActivityDeps.sweep`; ten minutes where absent. */
   readonly auditUnknownAfterMs?: number;
+  /** See `ActivityDeps.polls`; nothing is polled where absent. */
+  readonly polls?: ActivityDeps['polls'];
   /** See `ActivityDeps.intake`; an hour where absent. */
   readonly intakeRefuseAfterMs?: number;
+  /** See `ActivityDeps.shipments`; half a day where absent. */
+  readonly shipmentWaitMs?: number;
   readonly shutdownMs: number;
   readonly limits: {
     readonly concurrentActivities: number;
@@ -59,6 +63,7 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
       processes,
       logger,
       access: createStoreAccess({ store, connectors }),
+      connectors,
       rates: createLiveRates({
         store,
         provider: options.rateProvider ?? null,
@@ -75,12 +80,15 @@ export async function createHubWorker(options: HubWorkerOptions): Promise<Worker
         graceMs: options.sweepGraceMs,
         ...(options.auditUnknownAfterMs === undefined ? {} : { auditUnknownAfterMs: options.auditUnknownAfterMs }),
       },
+      polls: options.polls ?? { intervalMs: 0, overlapMs: 0 },
+      shipments: { waitMs: options.shipmentWaitMs ?? SHIPMENT_WAIT_MS },
       intake: { refuseAfterMs: options.intakeRefuseAfterMs ?? ORDER_REFUSED_AFTER_MS },
     }),
     maxConcurrentActivityTaskExecutions: limits.concurrentActivities,
     maxConcurrentLocalActivityExecutions: limits.concurrentActivities,
     maxConcurrentWorkflowTaskExecutions: limits.concurrentWorkflowTasks,
     maxCachedWorkflows: limits.cachedWorkflows,
+    stickyQueueScheduleToStartTimeout: DEAD_WORKER_MS,
     shutdownGraceTime: options.shutdownMs / 2,
     shutdownForceTime: options.shutdownMs,
   });

@@ -2,6 +2,7 @@
 import { constants, setPriority } from 'node:os';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { startAutomation } from '../activities/automation';
 import { type Config, loadConfig } from '../config/env';
 import { createLogger, type Logger } from '../config/logger';
 import { createConnectors, createRates } from '../connectors';
@@ -11,7 +12,7 @@ import { createProcesses } from '../workflows/client';
 import { createDataConverter, createPayloadCodec } from '../workflows/encoding';
 import { taskQueueOf } from '../workflows/ids';
 import { registerSearchAttributes } from '../workflows/search-attributes';
-import { bundleWorkflows } from './bundle';
+import { bundleWorkflowsApart } from './bundle';
 import { startCodecServer } from './codec-server';
 import { createHubWorker, ensureSweepSchedule } from './hub-worker';
 
@@ -107,10 +108,12 @@ async function main(): Promise<void> {
       notifications: config.notifications,
       reminders: config.reminders,
       recall: config.recall,
+      polls: config.polls,
     },
     logger,
   );
   store.notifications.onDue((due) => processes.deliver(due));
+  startAutomation({ store, processes, logger });
   const worker = await createHubWorker({
     connection,
     namespace,
@@ -123,7 +126,9 @@ async function main(): Promise<void> {
     ratesRenewAfterMs: config.rates.renewAfterMs,
     notifiers: createNotifiers(config.notifications),
     logger,
-    workflowBundle: await bundleWorkflows(logger),
+    workflowBundle: await bundleWorkflowsApart(logger),
+    polls: config.polls,
+    shipmentWaitMs: config.shipments.waitMs,
     sweepGraceMs: config.sweep.graceMs,
     shutdownMs: config.shutdownMs,
     limits: config.worker,

@@ -1,18 +1,30 @@
 /** How the outside starts processes and talks to them. The composition roots give it a Temporal client. */
 import {
   type Client,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
   WithStartWorkflowOperation,
+  type WorkflowExecutionDescription,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import type { SignalDefinition } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
 import pLimit from 'p-limit';
+import { CANCELLATION_LOOK_MS } from '../config/timeouts';
 import { type FailureCode, HubError } from '../domain/failures';
 import type { PartnershipCommand, PartnershipStatus, SetupCommand } from '../domain/partnership';
+import type { billingVerification } from './billing-verification';
+import type { bulkOperation } from './bulk-operation';
 import type { claimLane } from './claim-lane';
+import { LONG_HISTORY } from './history';
 import {
+  bulkOperationId,
   deliveryProcessId,
   JOIN_OR_START,
+  orderCancelId,
+  orderPollId,
   orderPushId,
   orderRecallId,
   parseProcessId,
@@ -24,21 +36,28 @@ import type { listingDownload } from './listing-download';
 import * as messages from './messages';
 import type { mirrorLane } from './mirror-lane';
 import type { notificationDelivery } from './notification-delivery';
+import type { orderCancel } from './order-cancel';
 import type { orderIntake } from './order-intake';
+import type { orderPoll } from './order-poll';
 import type { orderPush } from './order-push';
 import type { orderRecall } from './order-recall';
 import type { partnership } from './partnership';
 import type { productPublication } from './product-publication';
 import type { RetryBudget } from './proxies';
+import type { stockPush } from './stock-push';
 import type { storeLane } from './store-lane';
 import type { supplierSetup } from './supplier-setup';
 import type { supplyOrder } from './supply-order';
 
+const { WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR } = temporal.api.enums.v1.WorkflowTaskFailedCause;
+const { TIMEOUT_TYPE_START_TO_CLOSE } = temporal.api.enums.v1.TimeoutType;
+
 /**
  * A lane is told at once, and then at most once per this: a signal costs the server a workflow task, and a burst of
- * changes needs no more of them. Milliseconds.
+ * changes needs no more of them. Milliseconds. A store's lane, which sends no sooner anyway, at most once per its pace.
  */
 const WAKE_PAUSE_MS = 200;
+const WAKE_PAUSE_MOST_MS = 1_000;
 const POLL_MS = 50;
 /** Intakes told at once, and waiting to be: a flood of webhooks must not keep the process from answering the next one. */
 const INTAKES_AT_ONCE = 2;
@@ -49,6 +68,10 @@ const DELIVERIES_WAITING = 5_000;
 /** An update waits for a worker at most this long; the caller is answered 503 then. Milliseconds. */
 const UPDATE_MS = 15_000;
 const UPDATE_TRIES = 5;
+/** Where the ends of a process’s last tasks are looked for: a hundred signals at most come in between. */
+const NEWEST_EVENTS = 300;
+/** A long history whose task no worker ended in time so often gets nowhere: each of them replays it from its beginning. */
+const LATE_TASKS = 3;
 
 export interface ProcessSettings {
   readonly taskQueue: string;
@@ -63,6 +86,8 @@ export interface ProcessSettings {
     readonly setupAfterMs: readonly number[];
   };
   readonly recall: { readonly answerMs: number };
+  /** Where absent, or 0, nothing is polled. */
+  readonly polls?: { readonly intervalMs: number };
 }
 
 export interface Processes {
@@ -78,6 +103,10 @@ export interface Processes {
   /** Starts what sends notifications out. Best effort: the deliveries are written, the sweep takes them up. */
   deliver(due: readonly { delivery: string; account: string }[]): void;
   startDelivery(due: { delivery: string; account: string }): Promise<void>;
+  /** Makes (or renews) the Schedule that polls a store's orders. */
+  startPolling(store: string): Promise<void>;
+  /** Removes it. */
+  stopPolling(store: string): Promise<void>;
   startOrderPush(input: { account: string; package: string; attempt: number; supplier: string }): Promise<void>;
   /** Ends the workflow of a push that a recall abandoned, where it stands parked. Best effort: it is over in our records. */
   endPush(workflowId: string): void;
@@ -91,6 +120,9 @@ export interface Processes {
     command: string;
     reason: string | null;
   }): Promise<'recalled' | 'failed'>;
+  startOrderCancel(input: { account: string; order: string; attempt: number }): Promise<void>;
+  /** Tells a cancellation's workflow that a recall ended. Best effort: it looks by itself. */
+  settleCancellation(workflowId: string): void;
   /** Tells a recall's workflow that it was decided elsewhere. Best effort: its clock ends it otherwise. */
   settleRecall(workflowId: string): void;
   /** Tells the platform of a supply order that its goods left. */
@@ -113,15 +145,26 @@ export interface Processes {
   startDownload(input: { account: string; store: string; job: string }): Promise<void>;
   /** Starts a download again whose workflow is gone. */
   resumeDownload(account: string, workflowId: string): Promise<void>;
+  /** Marks what a Push Now is for, and sees it done. */
+  startStockPush(input: { account: string; job: string }): Promise<void>;
   startImport(id: string): Promise<void>;
   startImportUndo(id: string): Promise<void>;
   /** Starts an import or an undo again whose workflow is gone. */
   resumeImport(workflowId: string): Promise<void>;
+  /** Works a bulk operation off. */
+  startBulk(input: { account: string; bulk: string }): Promise<void>;
+  startVerification(input: { verification: string; checks: readonly string[]; repair: boolean }): Promise<void>;
   /** Whether a process runs now. */
   isRunning(workflowId: string): Promise<boolean>;
+  /**
+   * A process whose history does not replay, or is too long to be replayed within a task here, gets nowhere, whatever it is
+   * told: it is ended, so that the caller begins it anew; all that it was about stands in our records.
+   * @returns whether it goes on running
+   */
+  endIfStuck(workflowId: string): Promise<boolean>;
   /** Retry or abandon what is parked. 409 `operation_not_parked`. */
   decide(workflowId: string, decision: 'retry' | 'abandon', by: string): Promise<void>;
-  /** @returns true when the process ended or parked in time */
+  /** @returns true when the process ended or parked in time; one that is not there may have been left to the sweep */
   waitFor(workflowId: string, ms: number): Promise<boolean>;
   ping(): Promise<void>;
   /** Waits until gathered wake-ups are out. */
@@ -155,6 +198,24 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
         cause: error,
       });
     }
+  }
+
+  /** Its last task failed because its history goes another way than its code, or none of its last ones ended in time. */
+  async function isStuck(workflowId: string, { runId, historyLength, raw }: WorkflowExecutionDescription) {
+    const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
+      namespace: client.options.namespace,
+      execution: { workflowId, runId },
+      maximumPageSize: NEWEST_EVENTS,
+    });
+    let late = (raw.pendingWorkflowTask?.attempt ?? 1) - 1;
+    for (const event of history?.events ?? []) {
+      const failed = event.workflowTaskFailedEventAttributes;
+      if (failed) return failed.cause === WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR;
+      if (event.workflowTaskCompletedEventAttributes) break;
+      // A worker that didn't even take it is none that was late.
+      if (event.workflowTaskTimedOutEventAttributes?.timeoutType === TIMEOUT_TYPE_START_TO_CLOSE) late += 1;
+    }
+    return late >= LATE_TASKS && historyLength >= LONG_HISTORY;
   }
 
   async function begin(work: () => Promise<unknown>): Promise<void> {
@@ -217,13 +278,18 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     underway.add(settled);
   }
 
+  function wakePauseMs(id: string): number {
+    if (parseProcessId(id)?.kind !== 'store-lane') return WAKE_PAUSE_MS;
+    return Math.min(Math.max(WAKE_PAUSE_MS, settings.lanes.pacingMs), WAKE_PAUSE_MOST_MS);
+  }
+
   function tell(id: string): void {
     told.set(id, false);
     bestEffort(id, wakeLane(id));
     setTimeout(() => {
       if (told.get(id)) tell(id);
       else told.delete(id);
-    }, WAKE_PAUSE_MS).unref();
+    }, wakePauseMs(id)).unref();
   }
 
   async function takeInOrderNow(store: string, platformOrder: string): Promise<void> {
@@ -291,19 +357,21 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
   }
 
   /**
-   * A process may end, with somebody else's decision, just when an update comes in; that is not taken then. Said again, it
-   * begins a new run, which answers from what is stored.
+   * A process may end, with somebody else's decision, just when an update comes in; that is not taken then, or is lost with the
+   * workflow task that was to end it. Said again, it begins a new run, which answers from what is stored.
    */
   async function untilTaken<T>(work: () => Promise<T>): Promise<T> {
+    const until = Date.now() + UPDATE_MS;
     for (let tries = 1; ; tries += 1)
       try {
         return await work();
       } catch (error) {
         const isEnding =
           error instanceof WorkflowNotFoundError ||
-          (error instanceof HubError && /closing workflow/i.test(String((error.extra.cause as Error)?.message)));
+          (error instanceof HubError &&
+            /closing workflow|unexpected workflow task failure/i.test(String((error.extra.cause as Error)?.message)));
         if (!isEnding) throw error;
-        if (tries === UPDATE_TRIES)
+        if (tries === UPDATE_TRIES || Date.now() > until)
           throw new HubError('unavailable', 'The process is ending; try again', { retryAfterMs: 1_000, cause: error });
       }
   }
@@ -367,7 +435,48 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       }),
     );
 
+  /** A store's polls: never two at once, spread over the interval, nothing made up for a time when the hub was down. */
+  function pollSchedule(shop: string, intervalMs: number) {
+    const args: Parameters<typeof orderPoll> = [{ store: shop, budget: laneBudget }];
+    return {
+      spec: { intervals: [{ every: intervalMs, offset: spread(shop) % intervalMs }] },
+      policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: 60_000 },
+      action: {
+        type: 'startWorkflow' as const,
+        workflowType: 'orderPoll',
+        workflowId: orderPollId(shop),
+        taskQueue,
+        args,
+        searchAttributes: { HubStatus: ['running'], HubStore: [shop] },
+      },
+    };
+  }
+  const pollScheduleId = (shop: string) => `${taskQueue}/${orderPollId(shop)}`;
+
+  async function stopPolling(shop: string): Promise<void> {
+    try {
+      await reach(() => client.schedule.getHandle(pollScheduleId(shop)).delete());
+    } catch (error) {
+      if (!isNoSchedule(error)) throw error;
+    }
+  }
+
+  async function startPolling(shop: string): Promise<void> {
+    const intervalMs = settings.polls?.intervalMs ?? 0;
+    if (intervalMs === 0) return stopPolling(shop);
+    const { spec, policies, action } = pollSchedule(shop, intervalMs);
+    try {
+      await client.schedule.create({ scheduleId: pollScheduleId(shop), spec, policies, action });
+    } catch (error) {
+      if (!(error instanceof ScheduleAlreadyRunning)) return reach(() => Promise.reject(error));
+      const handle = client.schedule.getHandle(pollScheduleId(shop));
+      await begin(() => handle.update((there) => ({ ...there, spec, policies, action })));
+    }
+  }
+
   return {
+    startPolling,
+    stopPolling,
     startImport,
     startImportUndo,
     async resumeImport(workflowId) {
@@ -393,6 +502,17 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     },
     takeInOrderNow,
     startDownload,
+    startStockPush: ({ account, job }) =>
+      begin(() =>
+        client.workflow.start<typeof stockPush>('stockPush', {
+          workflowId: processId('stock-push', { job }),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [{ job }],
+          searchAttributes: { HubStatus: ['running'], HubAccount: [account], HubDocument: [job] },
+          staticSummary: 'Push Now',
+        }),
+      ),
     deliver(due) {
       for (const one of due)
         if (deliveryTurn.pendingCount < DELIVERIES_WAITING)
@@ -431,19 +551,41 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
       begin(() => client.workflow.start<typeof orderRecall>('orderRecall', recallStart(input))),
 
     async answerRecall({ answer, command, reason, ...recall }) {
-      const startWorkflowOperation = new WithStartWorkflowOperation<typeof orderRecall>(
-        'orderRecall',
-        recallStart(recall),
-      );
       const { outcome } = await answered(() =>
         client.workflow.executeUpdateWithStart(answer === 'confirm' ? messages.confirm : messages.refuse, {
-          startWorkflowOperation,
+          // Anew for each try: one such start is carried out once.
+          startWorkflowOperation: new WithStartWorkflowOperation<typeof orderRecall>(
+            'orderRecall',
+            recallStart(recall),
+          ),
           updateId: command,
           args: [{ command, reason }],
         }),
       );
       return outcome;
     },
+
+    startOrderCancel: ({ account, order, attempt }) =>
+      begin(() =>
+        client.workflow.start<typeof orderCancel>('orderCancel', {
+          workflowId: orderCancelId(order, attempt),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [
+            {
+              order,
+              attempt,
+              budget: pushBudget,
+              parkedMs: settings.orderPush.parkedMs,
+              lookMs: CANCELLATION_LOOK_MS,
+            },
+          ],
+          searchAttributes: { HubStatus: ['running'], HubAccount: [account], HubDocument: [order] },
+          staticSummary: 'Cancels one order',
+        }),
+      ),
+    settleCancellation: (workflowId) =>
+      bestEffort('end of a cancellation’s recall', signal(workflowId, messages.settled)),
 
     settleRecall: (workflowId) => bestEffort('end of a recall', signal(workflowId, messages.settled)),
 
@@ -501,19 +643,51 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
         }),
       ),
 
+    startBulk: ({ account, bulk }) =>
+      begin(() =>
+        client.workflow.start<typeof bulkOperation>('bulkOperation', {
+          workflowId: bulkOperationId(bulk),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [{ bulk, pauseMs: pushBudget.firstWaitMs, longestPauseMs: pushBudget.longestWaitMs }],
+          searchAttributes: { HubStatus: ['running'], HubAccount: [account], HubDocument: [bulk] },
+          staticSummary: 'Does one thing to many objects',
+        }),
+      ),
+
     async resumeDownload(account, workflowId) {
       const { store = '', job = '' } = parseProcessId(workflowId)?.parts ?? {};
       await startDownload({ account, store, job });
     },
 
+    startVerification: (input) =>
+      begin(() =>
+        client.workflow.start<typeof billingVerification>('billingVerification', {
+          workflowId: processId('billing-verification', { verification: input.verification }),
+          taskQueue,
+          ...JOIN_OR_START,
+          args: [{ ...input, budget: pushBudget }],
+          searchAttributes: { HubStatus: ['running'], HubDocument: [input.verification] },
+          staticSummary: 'Proves the books',
+        }),
+      ),
+
     async isRunning(workflowId) {
-      try {
-        const { status } = await reach(() => client.workflow.getHandle(workflowId).describe());
-        return status.name === 'RUNNING';
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return false;
-        throw error;
-      }
+      const found = await reach(() => client.workflow.getHandle(workflowId).describe()).catch(ifAbsent);
+      return found?.status.name === 'RUNNING';
+    },
+
+    async endIfStuck(workflowId) {
+      const found = await reach(() => client.workflow.getHandle(workflowId).describe()).catch(ifAbsent);
+      if (found?.status.name !== 'RUNNING') return false;
+      // What waits for nothing but messages and timers has no task.
+      if (!found.raw.pendingWorkflowTask || !(await reach(() => isStuck(workflowId, found)))) return true;
+      const { runId } = found;
+      logger.warn('a history does not replay, or not in time: its process begins anew', { workflowId, runId });
+      await reach(() =>
+        client.workflow.getHandle(workflowId, runId).terminate('Its history does not replay, or not in time'),
+      ).catch(ifAbsent);
+      return false;
     },
 
     async decide(workflowId, decision, by) {
@@ -536,8 +710,9 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     async waitFor(workflowId, ms) {
       const handle = client.workflow.getHandle(workflowId);
       for (let end = Date.now() + ms, pause = POLL_MS / 2; ; pause = Math.min(pause * 2, POLL_MS * 5)) {
-        const { searchAttributes, status } = await reach(() => handle.describe());
-        if (status.name !== 'RUNNING' || searchAttributes?.HubStatus?.[0] === 'parked') return true;
+        const found = await reach(() => handle.describe()).catch(ifAbsent);
+        if (found && (found.status.name !== 'RUNNING' || found.searchAttributes?.HubStatus?.[0] === 'parked'))
+          return true;
         const left = end - Date.now();
         if (left <= 0) return false;
         await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
@@ -554,6 +729,25 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
         await Promise.all([...underway, new Promise((resolve) => setTimeout(resolve, POLL_MS))]);
     },
   };
+}
+
+function ifAbsent(error: unknown): null {
+  if (error instanceof WorkflowNotFoundError) return null;
+  throw error;
+}
+
+/** A number that a text always gives: what begins by it is spread evenly. */
+function spread(text: string): number {
+  let sum = 0;
+  for (const letter of text) sum = (Math.imul(sum, 31) + (letter.codePointAt(0) ?? 0)) >>> 0;
+  return sum;
+}
+
+/** Also where it came wrapped as `unavailable`. */
+function isNoSchedule(error: unknown): boolean {
+  return (
+    error instanceof ScheduleNotFoundError || (error as { cause?: unknown }).cause instanceof ScheduleNotFoundError
+  );
 }
 
 function pickBudget({ attempts, firstWaitMs, longestWaitMs }: RetryBudget): RetryBudget {

@@ -1,7 +1,8 @@
-import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, setHandler } from '@temporalio/workflow';
 import { LANE_LINGER_MS } from '../config/timeouts';
+import { isHistoryLong } from './history';
 import { due } from './messages';
-import { local, store } from './proxies';
+import { store } from './proxies';
 
 export interface MirrorLaneInput {
   readonly partnership: string;
@@ -11,7 +12,7 @@ export interface MirrorLaneInput {
  * Brings a supplier's quantities into one distributor's supplier warehouses. Contract: stock-push.md, Distribution push rule.
  *
  * Id `mirror-lane/{partnership}`: one at a time. Signal `due`. All it does is our own database, so it is retried until it
- * is done. It ends when nothing was due for a while, and continues as new on the server's suggestion.
+ * is done. It ends when nothing was due for a while, and continues as new before its history grows long.
  */
 export async function mirrorLane(input: MirrorLaneInput): Promise<void> {
   let isDue = true;
@@ -20,9 +21,11 @@ export async function mirrorLane(input: MirrorLaneInput): Promise<void> {
   });
   while (isDue || (await condition(() => isDue, LANE_LINGER_MS)) || isDue) {
     isDue = false;
-    const { more } = await local.mirrorDue(input).catch(() => store.mirrorDue(input));
+    // No local activity: one that runs while signals come in is sent off with them in another order than it replays in, should
+    // its workflow task end meanwhile (a worker that is late, or a hundred signals), and nothing would ever run again.
+    const { more } = await store.mirrorDue(input);
     if (more) isDue = true;
-    if (workflowInfo().continueAsNewSuggested) {
+    if (isHistoryLong()) {
       await condition(allHandlersFinished);
       await continueAsNew<typeof mirrorLane>(input);
     }

@@ -1,8 +1,8 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, setCurrentDetails } from '@temporalio/workflow';
 import type { PushAttempt } from '../activities/order-push';
 import { type FailureWords, failureWords } from './failures';
 import { installParking } from './parking';
-import { bounded, local, type RetryBudget, store } from './proxies';
+import { bounded, calling, local, type RetryBudget, remote, store, surely } from './proxies';
 
 export interface OrderPushInput extends PushAttempt {
   readonly budget: RetryBudget;
@@ -16,9 +16,11 @@ export type OrderPushEnd = 'pushed' | 'refused' | 'superseded' | 'abandoned';
  * Hands one package to the supplier: one attempt. Contract: orders.md, Push.
  *
  * Id `order-push/{package}/{attempt}`. One transaction does it all or nothing; it is tried inside the workflow task first,
- * then with growing waits. A refusal (a blocker) ends the attempt. When the tries are used up it parks: updates `retry`
- * and `abandon` decide (as signals too, for the Temporal UI); after `parkedMs` it abandons
- * itself. A cancellation abandons. It never continues as new: an attempt has a handful of events.
+ * then with growing waits. A refusal (a blocker) ends the attempt. Where somebody else runs the warehouse, its operator then
+ * takes the outbound order, or refuses it, and a second transaction undoes the first. When the tries are used up it parks:
+ * updates `retry` and `abandon` decide (as signals too, for the Temporal UI); after `parkedMs` it abandons itself. A
+ * cancellation abandons. What is abandoned is cancelled at the operator's before it is undone; what the operator keeps is pushed.
+ * It never continues as new: an attempt has a handful of events.
  */
 export async function orderPush(input: OrderPushInput): Promise<OrderPushEnd> {
   const parking = installParking();
@@ -44,14 +46,32 @@ export async function orderPush(input: OrderPushInput): Promise<OrderPushEnd> {
 
 /** @returns how the attempt ended, or the failure that used its tries up */
 async function tryPush(attempt: PushAttempt, budget: RetryBudget): Promise<OrderPushEnd | FailureWords> {
+  const done = await tryTransaction(attempt, budget);
+  if (done !== 'outbound') return done;
+  const answer = await orFailure(() => calling(budget).createOutbound(attempt));
+  if ('code' in answer) return answer;
+  if ('over' in answer) return answer.over;
+  if ('withdraw' in answer) return withdraw(attempt);
+  const settled = await surely((on) => on.settleOutbound({ ...attempt, answer }));
+  return settled === 'withdraw' ? withdraw(attempt) : settled;
+}
+
+async function tryTransaction(
+  attempt: PushAttempt,
+  budget: RetryBudget,
+): Promise<'pushed' | 'refused' | 'superseded' | 'outbound' | FailureWords> {
   try {
     return await local.pushOrder(attempt);
   } catch (error) {
     // A local activity's failure comes as it is, not wrapped in an `ActivityFailure`.
     if (isCancellation(error)) throw error;
   }
+  return orFailure(() => bounded(budget).pushOrder(attempt));
+}
+
+async function orFailure<T>(step: () => Promise<T>): Promise<T | FailureWords> {
   try {
-    return await bounded(budget).pushOrder(attempt);
+    return await step();
   } catch (error) {
     if (isCancellation(error)) throw error;
     return failureWords(error);
@@ -59,6 +79,14 @@ async function tryPush(attempt: PushAttempt, budget: RetryBudget): Promise<Order
 }
 
 async function abandon(attempt: PushAttempt, why: string): Promise<OrderPushEnd> {
-  const { pushed } = await store.abandonOrderPush({ ...attempt, why });
+  const { pushed, withdraw: isOutside } = await store.abandonOrderPush({ ...attempt, why });
+  if (isOutside) return withdraw(attempt);
   return pushed ? 'pushed' : 'abandoned';
+}
+
+/** The operator is asked until it answers; its answer decides, nothing is assumed. */
+async function withdraw(attempt: PushAttempt): Promise<OrderPushEnd> {
+  setCurrentDetails(`Push of ${attempt.package} is taken back: the warehouse is asked to cancel its outbound order.`);
+  const answer = await remote.withdrawOutbound(attempt);
+  return surely((on) => on.settleWithdrawal({ ...attempt, answer }));
 }

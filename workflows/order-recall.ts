@@ -1,7 +1,8 @@
-import { allHandlersFinished, condition, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { allHandlersFinished, condition, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { OutboundAnswer, RecallAttempt, RecallDirection } from '../activities/order-recall';
+import { RECALL_LOOK_MS } from '../config/timeouts';
 import * as messages from './messages';
-import { local, remote, store } from './proxies';
+import { remote, surely } from './proxies';
 
 export interface OrderRecallInput extends RecallAttempt {
   /** How long the supplier may take to answer; no answer is a refusal. Milliseconds. */
@@ -36,6 +37,13 @@ export async function orderRecall(input: OrderRecallInput): Promise<OrderRecallE
   setHandler(messages.refuse, (given) => answer(given, 'refuse'), { description: 'The supplier keeps to the order' });
 
   let direction = await advance();
+  while (direction.next === 'push' && ended === null) {
+    setCurrentDetails(`Recall of ${input.package}: its push takes the outbound order back from the warehouse first.`);
+    await condition(() => lookAgain, RECALL_LOOK_MS);
+    // Before the look, so that what is told during it leads to another.
+    lookAgain = false;
+    direction = await advance();
+  }
   if (direction.next === 'warehouse') {
     setCurrentDetails(`Recall of ${input.package}: the warehouse is asked to cancel ${direction.supplyOrder}.`);
     direction = await advance(await remote.cancelOutbound(direction));
@@ -57,15 +65,5 @@ export async function orderRecall(input: OrderRecallInput): Promise<OrderRecallE
     const reply = await surely((on) => on.answerRecall({ ...attempt, answer: 'none', command: null, reason: null }));
     // Refused: somebody else has it in hand; what that came to is read again.
     return reply.ok ? { next: 'end', outcome: reply.outcome } : advance();
-  }
-}
-
-/** Tried inside the task first; then until it is done, however long the database is away. */
-async function surely<T>(step: (on: typeof local | typeof store) => Promise<T>): Promise<T> {
-  try {
-    return await step(local);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return step(store);
   }
 }

@@ -17,11 +17,11 @@ export interface Parking {
   /**
    * Waits for an operator. @returns what they decided, or null when nobody did in time
    * @param details one line for operators: what failed, what it waits for, what they can do
-   * @param options.onParked writes down that it is parked
+   * @param options.onParked writes down that it is parked; `false`: what it is about is over, so it is given up at once
    */
   wait(
     details: string,
-    options: { onParked: () => Promise<void>; forMs?: number; orUntil?: () => boolean },
+    options: { onParked: () => Promise<unknown>; forMs?: number; orUntil?: () => boolean },
   ): Promise<Decision | null>;
 }
 
@@ -31,6 +31,8 @@ export function installParking(): Parking {
   let decision: Decision | null = null;
   /** Who decided by a signal; an update comes from the API, which records its callers. */
   let signalled: { readonly by: unknown } | null = null;
+  /** Given up by a signal that came before it was parked: the next wait ends with it. */
+  let early: { readonly by: unknown } | null = null;
   const decide = (made: Decision) => {
     if (!parked || decision !== null) return false;
     decision = made;
@@ -38,6 +40,7 @@ export function installParking(): Parking {
   };
   const decideBySignal = (made: Decision, by: unknown) => {
     if (decide(made)) signalled = { by };
+    else if (!parked && made === 'abandon') early = { by };
   };
   /** Into the audit log before it is carried out, so that no decision is without a trace. */
   const record = async (actor: 'temporal_ui' | 'hub', made: Decision, by: unknown) => {
@@ -71,7 +74,10 @@ export function installParking(): Parking {
       upsertSearchAttributes({ HubStatus: ['parked'] });
       setCurrentDetails(details);
       // Decisions are taken from here on, so that whoever reads that it is parked can decide at once.
-      await onParked();
+      const isOver = (await onParked()) === false;
+      if (early !== null && decide('abandon')) signalled = early;
+      early = null;
+      if (isOver) decide('abandon');
       const ready = () => decision !== null || (orUntil?.() ?? false);
       let isInTime = true;
       if (forMs === undefined) await condition(ready);

@@ -1,12 +1,6 @@
-import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { isEnded, type PartnershipStatus } from '../domain/partnership';
+import { isHistoryLong } from './history';
 import { PARTNERSHIP_UPDATES, state } from './messages';
 import { local, store } from './proxies';
 
@@ -29,7 +23,7 @@ const DETAILS: Partial<Record<PartnershipStatus, string>> = {
  * Id `partnership/{partnership}`. Updates `approve`, `reject`, `withdraw`, `changeTerms`, `terminate`; query `state`. The
  * store's state table decides each in one transaction, so that of two reviewers at once one wins; a refusal is the update's
  * answer, not a failure. One timer: an application that nobody has decided reminds the supplier, and waits on. It lives as
- * long as the partnership is open and continues as new on the server's suggestion, its handlers done.
+ * long as the partnership is open and continues as new before its history grows long, its handlers done.
  */
 export async function partnership(input: PartnershipInput): Promise<void> {
   const { partnership: id } = input;
@@ -50,7 +44,7 @@ export async function partnership(input: PartnershipInput): Promise<void> {
     .catch(() => store.partnershipState({ partnership: id }));
   see(there.status);
 
-  const isDone = () => workflowInfo().continueAsNewSuggested || isEnded(status);
+  const isDone = () => isHistoryLong() || isEnded(status);
   if (status === 'pending_review') {
     const left = there.appliedAt + input.remindAfterMs - Date.now();
     const decided = left > 0 && (await condition(() => status !== 'pending_review' || isDone(), left));

@@ -1,5 +1,5 @@
 /** Activity profiles: every time-out and retry explicit. Types of activities only; values would drag their imports into the bundle. */
-import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { isCancellation, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities';
 import {
   DOWNLOAD_MS,
@@ -11,6 +11,7 @@ import {
   LOCAL_WRITE_MS,
   LOCAL_WRITE_TRIES,
   PLATFORM_STEP_MS,
+  PUSH_WATCH_MS,
   STORE_LONGEST_WAIT_MS,
   STORE_WRITE_MS,
   SWEEP_MS,
@@ -42,6 +43,16 @@ export const store = proxyActivities<Activities>({
   retry: { initialInterval: LOCAL_RETRY_MS * 4, backoffCoefficient: 2, maximumInterval: STORE_LONGEST_WAIT_MS },
 });
 
+/** Tried inside the task first; then until it is done, however long the database is away. */
+export async function surely<T>(step: (on: typeof local | typeof store) => Promise<T>): Promise<T> {
+  try {
+    return await step(local);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return step(store);
+  }
+}
+
 /** A step with an end to its tries: past them the process parks. */
 export const bounded = (
   budget: RetryBudget,
@@ -60,11 +71,29 @@ export const importing = (budget: RetryBudget) => bounded(budget, IMPORT_STEP_MS
 /** One pass of a store's lane. */
 export const lanePass = (budget: RetryBudget) => bounded(budget, LANE_PASS_MS);
 
+/** Our own database, looked at or marked for a while. */
+export const watching = proxyActivities<Activities>({
+  startToCloseTimeout: PUSH_WATCH_MS * 4,
+  heartbeatTimeout: HEARTBEAT_MS,
+  retry: { initialInterval: LOCAL_RETRY_MS * 4, backoffCoefficient: 2, maximumInterval: STORE_LONGEST_WAIT_MS },
+});
+
 /** A call to a platform that is tried until it answers. */
 export const remote = proxyActivities<Activities>({
   startToCloseTimeout: PLATFORM_STEP_MS,
   retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 60_000 },
 });
+
+/** Many of our own steps at once, tried until they are done; reports that it lives. */
+export const remoteStep = proxyActivities<Activities>({
+  startToCloseTimeout: PLATFORM_STEP_MS,
+  heartbeatTimeout: HEARTBEAT_MS,
+  retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: STORE_LONGEST_WAIT_MS },
+});
+
+/** A call to somebody else that parks the process once its tries are used up: one call, which reports nothing meanwhile. */
+export const calling = (budget: RetryBudget) =>
+  proxyActivities<Activities>({ startToCloseTimeout: PLATFORM_STEP_MS, retry: retriesOf(budget) });
 
 /** Sending a notification: a try ends by itself, so it needs no heartbeat to be found dead. */
 export const sending = (budget: RetryBudget, tryMs: number) =>

@@ -1,7 +1,8 @@
-import { allHandlersFinished, condition, continueAsNew, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, setHandler, sleep } from '@temporalio/workflow';
 import type { LanePass } from '../activities/store-lane';
 import { LANE_LINGER_MS } from '../config/timeouts';
 import { type FailureWords, failureWords } from './failures';
+import { isHistoryLong } from './history';
 import { due } from './messages';
 import { installParking } from './parking';
 import { lanePass, type RetryBudget, store } from './proxies';
@@ -54,7 +55,7 @@ export async function storeLane(input: StoreLaneInput): Promise<void> {
       if (result.end !== 'drained') isDue = true;
     }
     if (parkedWith !== null && (await decided(parkedWith))) parkedWith = null;
-    if (workflowInfo().continueAsNewSuggested) {
+    if (isHistoryLong()) {
       await condition(allHandlersFinished);
       await continueAsNew<typeof storeLane>({ ...input, carried: { lastBatchAt, parkedWith } });
     }
@@ -76,7 +77,7 @@ export async function storeLane(input: StoreLaneInput): Promise<void> {
       needsOwner
         ? `The store must be authorised again by its owner: ${detail}. Then **retry**; **abandon** marks what is due as failed.`
         : `The store does not take its quantities: ${detail}. Waits for **retry** (tries again) or **abandon** (marks what is due as failed).`,
-      { onParked: () => store.parkLane(failure), orUntil: () => workflowInfo().continueAsNewSuggested },
+      { onParked: () => store.parkLane(failure), orUntil: () => isHistoryLong() },
     );
     if (decision === null) return false;
     if (decision === 'abandon') await store.abandonLane(failure);

@@ -1,11 +1,5 @@
-import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { isHistoryLong } from './history';
 import { completeStep, state } from './messages';
 import { local, store } from './proxies';
 
@@ -20,7 +14,7 @@ export interface SupplierSetupInput {
  *
  * Id `supplier-setup/{supplier}`. Update `completeStep`; query `state`. Each step is checked and written in one transaction;
  * a refusal is the update's answer. Timers: reminders, each told once; after the last it waits on. It ends when the set-up is
- * live and continues as new on the server's suggestion.
+ * live and continues as new before its history grows long.
  */
 export async function supplierSetup(input: SupplierSetupInput): Promise<void> {
   const { supplier } = input;
@@ -36,7 +30,7 @@ export async function supplierSetup(input: SupplierSetupInput): Promise<void> {
   const there = await local.setupState({ supplier }).catch(() => store.setupState({ supplier }));
   live ||= there.live;
 
-  const isDone = () => live || workflowInfo().continueAsNewSuggested;
+  const isDone = () => live || isHistoryLong();
   for (const [index, afterMs] of input.remindAfterMs.entries()) {
     const left = there.activatedAt + afterMs - Date.now();
     if (left > 0 && (await condition(isDone, left))) break;

@@ -1,23 +1,15 @@
 /** Balance, credit and reconciliation records. Contract: billing.md: only the supplier books by hand and sets credit. */
 import { HubError } from '../../domain/failures';
+import { RECORD_TYPES, type RecordType } from '../../domain/ledger';
 import type { Money } from '../../domain/money';
-import { type BillingAccountDoc, RECORD_TYPES, type RecordDoc, type RecordType } from '../../store/models/documents';
+import { CHARGE_LINE_KINDS, type LineRate, RATE_SOURCES } from '../../domain/pricing';
+import type { BillingAccountDoc, RecordDoc } from '../../store/models/documents';
 import type { Hub } from '../hub';
-import { created, listed, listOf, ok, type Route, type RouteRequest, route } from '../route';
-import {
-  currency,
-  moneyAnswer,
-  moneyOf,
-  positiveMoney,
-  signedMoney,
-  textOf,
-  time,
-  zeroOrMore,
-} from '../schemas/values';
+import { created, ok, type Route, route } from '../route';
+import { currency, moneyAnswer, moneyOf, movedMoney, signedMoney, textOf, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
-import { partnershipAs } from './partnerships';
 
-const billing = z
+export const billing = z
   .object({
     partnership: z.string(),
     currency,
@@ -26,10 +18,16 @@ const billing = z
     usedCredit: moneyAnswer,
     unusedCredit: moneyAnswer,
     creditPeriodDays: z.int().nullable(),
+    creditSince: time.nullable().openapi({ description: 'The first use of the credit that is in use' }),
+    creditDueAt: time.nullable().openapi({ description: 'The end of the credit period; it blocks nothing' }),
+    creditExpired: z.boolean(),
+    lowBalance: moneyAnswer.nullable().openapi({
+      description: 'Both sides are told when a booking takes the balance below this; null: nobody is',
+    }),
   })
   .openapi('Billing');
 
-function billingOf(row: BillingAccountDoc) {
+export function billingOf(row: BillingAccountDoc, now: Date) {
   const used = Math.max(0, -row.balance);
   return {
     partnership: row._id,
@@ -39,15 +37,40 @@ function billingOf(row: BillingAccountDoc) {
     usedCredit: moneyOf(used, row.currency),
     unusedCredit: moneyOf(Math.max(0, row.creditLimit - used), row.currency),
     creditPeriodDays: row.creditPeriodDays,
+    creditSince: row.creditSince,
+    creditDueAt: row.creditDueAt,
+    creditExpired: row.creditDueAt !== null && row.creditDueAt <= now,
+    lowBalance: moneyOf(row.lowBalance, row.currency),
   };
 }
 
+export const rateSchema = z
+  .object({
+    from: currency,
+    value: z.string().openapi({ description: 'So many units of the settlement currency are one of `from`; exact' }),
+    source: z.enum(RATE_SOURCES),
+    fetchedAt: time.nullable().openapi({ description: 'When a live rate was fetched' }),
+  })
+  .openapi('RateUsed');
+export const rateOf = (rate: LineRate | null | undefined) =>
+  rate
+    ? {
+        from: rate.from,
+        value: rate.rate,
+        source: rate.source,
+        fetchedAt: rate.fetchedAt === null ? null : new Date(rate.fetchedAt),
+      }
+    : null;
+
 const chargeLine = z.object({
-  kind: z.enum(['goods', 'stock_out_charge', 'logistics_cost']),
+  kind: z.enum(CHARGE_LINE_KINDS),
   sku: z.string().nullable(),
   quantity: z.int(),
   unit: moneyAnswer,
   amount: moneyAnswer,
+  rate: rateSchema
+    .nullable()
+    .openapi({ description: 'By which it came from the base currency; null where it is the same' }),
 });
 export const chargeAnswer = z.object({ lines: z.array(chargeLine), total: moneyAnswer }).openapi('Charge');
 
@@ -58,6 +81,7 @@ const lineOfCharge = (line: RecordDoc['lines'][number]) => ({
   quantity: line.quantity,
   unit: amountOf(line.unit),
   amount: amountOf(line.amount),
+  rate: rateOf(line.rate),
 });
 /** A charge as the API shows it. */
 export const chargeOf = (charge: { lines: readonly RecordDoc['lines'][number][]; total: Money }) => ({
@@ -65,7 +89,7 @@ export const chargeOf = (charge: { lines: readonly RecordDoc['lines'][number][];
   total: amountOf(charge.total),
 });
 
-const record = z
+export const record = z
   .object({
     id: z.string(),
     type: z.enum(RECORD_TYPES),
@@ -73,15 +97,29 @@ const record = z
     document: z.string().nullable(),
     lines: z.array(chargeLine),
     note: z.string().nullable(),
-    amount: moneyAnswer.openapi({ description: 'As the account that asks sees it: the other side sees the opposite' }),
+    number: z.int().openapi({ description: 'Its place among the records of the partnership' }),
+    amount: moneyAnswer.openapi({
+      description:
+        'As the account that asks sees it (the other side sees the opposite), in the currency it was given in; the answer to a booking by hand shows it as it was asked for, with the distributor’s sign',
+    }),
+    settlementAmount: moneyAnswer.openapi({
+      description: 'The same in the settlement currency: what the balance moved by',
+    }),
+    rate: rateSchema.nullable().openapi({ description: 'Where it was given in another currency' }),
     balanceAfter: moneyAnswer,
+    corrects: z
+      .object({ number: z.int().nullable(), record: z.string().nullable(), movesBalance: z.boolean() })
+      .nullable()
+      .openapi({ description: 'What it makes good, where a verification booked it' }),
     at: time,
   })
   .openapi('ReconciliationRecord');
 
 /** One stored document, seen from one side: the supplier's amounts are the distributor's with the opposite sign. */
-function recordOf(row: RecordDoc, side: 'supplier' | 'distributor') {
-  const seen = (amount: number) => moneyOf(side === 'supplier' && amount !== 0 ? -amount : amount, row.currency);
+export function recordOf(row: RecordDoc, side: 'supplier' | 'distributor') {
+  const seen = (amount: number, of = row.currency) =>
+    moneyOf(side === 'supplier' && amount !== 0 ? -amount : amount, of);
+  const { given } = row;
   return {
     id: row._id,
     type: row.type,
@@ -89,8 +127,12 @@ function recordOf(row: RecordDoc, side: 'supplier' | 'distributor') {
     document: row.document,
     lines: row.lines.map(lineOfCharge),
     note: row.note,
-    amount: seen(row.amount),
+    number: row.number,
+    amount: given ? seen(given.amount, given.currency) : seen(row.amount),
+    settlementAmount: seen(row.amount),
+    rate: given ? { from: given.currency, value: given.rate, source: given.source, fetchedAt: given.fetchedAt } : null,
     balanceAfter: seen(row.balanceAfter),
+    corrects: row.correction,
     at: row.at,
   };
 }
@@ -104,22 +146,25 @@ async function requireSupplier({ store }: Hub, account: string, id: string): Pro
     });
 }
 
-async function reconciliation(
-  hub: Hub,
-  side: 'supplier' | 'distributor',
-  { account, params, page }: Pick<RouteRequest<'id'>, 'account' | 'params' | 'page'>,
-) {
-  const row = await partnershipAs(hub, side, account, params.id);
-  const records = await hub.store.billing.records(account, row._id, page);
-  const owner = row.settlementCurrency === null ? null : await hub.store.billing.account(null, row._id);
-  return listed(records, (entry) => recordOf(entry, side), { billing: owner === null ? null : billingOf(owner) });
+/** Fetches the live rate that an amount in another currency may need, before the booking's transaction. */
+async function ensureRate({ store, rates }: Hub, supplier: string, partnership: string, amount: Money): Promise<void> {
+  const { currency: to } = await store.billing.account(null, partnership);
+  if (to === amount.currency) return;
+  const setup = await store.partnerships.supplier(supplier);
+  await rates.ensure({ baseCurrency: amount.currency, rates: setup.rates }, to);
 }
 
 const note = textOf(1000).refine((text) => text.trim() !== '', 'must not be blank');
-const topUp = z.strictObject({ amount: positiveMoney, note: note.optional() });
-const correction = z.strictObject({
-  amount: signedMoney.refine((value) => value.amount !== 0, { path: ['amount'], message: 'must not be 0' }),
-  note,
+/** Paid in, or paid out again. */
+const topUp = z.strictObject({ amount: movedMoney, note: note.optional() });
+const correction = z.strictObject({ amount: movedMoney, note });
+
+const creditInput = z.strictObject({
+  limit: zeroOrMore,
+  periodDays: z.int().min(1).max(3650).nullable(),
+  lowBalance: signedMoney.nullable().optional().openapi({
+    description: 'Both sides are told when a booking takes the balance below this; may be negative. Null: nobody is',
+  }),
 });
 
 function booking(
@@ -133,7 +178,7 @@ function booking(
     access: 'billing',
     tag: 'billing',
     summary: {
-      'top-ups': 'Book money the distributor paid in',
+      'top-ups': 'Book money the distributor paid in, or with a minus what was paid out again',
       adjustments: 'Correct the balance',
       'manual-entries': 'Book anything else',
     }[path],
@@ -142,6 +187,7 @@ function booking(
     answers: { 201: record },
     async handle({ account, params, body: input, command }, hub) {
       await requireSupplier(hub, account, params.id);
+      await ensureRate(hub, account, params.id, input.amount);
       const row = await hub.store.billing.bookByHand(account, {
         id: `${type}/${command}`,
         partnership: params.id,
@@ -165,7 +211,7 @@ export const billingRoutes = [
     answers: { 200: billing },
     async handle({ account, params }, hub) {
       await requireSupplier(hub, account, params.id);
-      return ok(billingOf(await hub.store.billing.account(null, params.id)));
+      return ok(billingOf(await hub.store.billing.account(null, params.id), hub.now()));
     },
   }),
   booking('top-ups', 'top_up', topUp),
@@ -177,31 +223,13 @@ export const billingRoutes = [
     access: 'billing',
     tag: 'billing',
     summary: 'Set credit limit and period',
-    body: z.strictObject({ limit: zeroOrMore, periodDays: z.int().min(1).max(3650).nullable() }),
+    body: creditInput,
     answers: { 200: billing },
     async handle({ account, params, body }, hub) {
       await requireSupplier(hub, account, params.id);
-      return ok(billingOf(await hub.store.billing.setCredit(account, params.id, body)));
+      const { limit, periodDays, lowBalance } = body;
+      const credit = { limit, periodDays, ...(lowBalance === undefined ? {} : { lowBalance }) };
+      return ok(billingOf(await hub.store.billing.setCredit(account, params.id, credit), hub.now()));
     },
-  }),
-  route({
-    method: 'get',
-    path: '/v1/supplier/distributors/{id}/reconciliation',
-    access: 'billing',
-    tag: 'billing',
-    summary: 'Booked amounts as the supplier sees them, newest first',
-    paged: true,
-    answers: { 200: listOf(record).extend({ billing: billing.nullable() }) },
-    handle: (request, hub) => reconciliation(hub, 'supplier', request),
-  }),
-  route({
-    method: 'get',
-    path: '/v1/distributor/suppliers/{id}/reconciliation',
-    access: 'billing',
-    tag: 'billing',
-    summary: 'Booked amounts as the distributor sees them, newest first',
-    paged: true,
-    answers: { 200: listOf(record).extend({ billing: billing.nullable() }) },
-    handle: (request, hub) => reconciliation(hub, 'distributor', request),
   }),
 ];

@@ -2,11 +2,14 @@
 import { isPermitted } from '../../domain/accounts';
 import { HubError } from '../../domain/failures';
 import { ADJUSTMENT_KINDS } from '../../domain/stock';
+import { pageOf } from '../../store/database';
 import type { SkuDoc, StockDoc, StockJournalDoc, WarehouseDoc } from '../../store/models/documents';
+import { withoutUndefined } from '../input';
 import { operationOf, operationSchema } from '../operations';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { id, lineOf, positiveQuantity, quantity, skuCode, time, zeroOrMore } from '../schemas/values';
+import { id, lineOf, ofFields, positiveQuantity, quantity, skuCode, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { resolveWaitingOrders } from '../waiting-orders';
 import { publish } from './products';
 
 const component = z.strictObject({ sku: skuCode, quantity: z.int().min(1).max(10_000) });
@@ -17,6 +20,7 @@ const sku = z
     name: z.string(),
     kind: z.enum(['single', 'combination']),
     components: z.array(z.object({ sku: z.string(), quantity: z.int() })),
+    category: z.string().nullable().openapi({ description: 'Push rules can name it' }),
     supplier: z
       .object({ partnership: z.string(), sku: z.string() })
       .nullable()
@@ -30,6 +34,7 @@ const skuOf = (row: SkuDoc) => ({
   name: row.name,
   kind: row.kind,
   components: row.components,
+  category: row.category ?? null,
   supplier: row.mirror ? { partnership: row.mirror.partnership, sku: row.mirror.supplierSku } : null,
   createdAt: row.createdAt,
 });
@@ -100,26 +105,25 @@ const journalEntryOf = (row: StockJournalDoc) => ({
 
 const stockFilter = z.strictObject({ sku: skuCode.optional(), warehouse: id.optional() });
 /** Setting a quantity to 0 is a change; adding or taking 0 is none. */
-const SETTING_KINDS: readonly string[] = ['count', 'inTransit'];
+const MOVING_KINDS: readonly string[] = ADJUSTMENT_KINDS.filter((kind) => kind !== 'count' && kind !== 'inTransit');
 const adjustment = z
   .strictObject({ warehouse: id, sku: skuCode, kind: z.enum(ADJUSTMENT_KINDS), quantity, reason: lineOf(500) })
-  .superRefine(({ kind, quantity: units }, context) => {
-    if (units === 0 && !SETTING_KINDS.includes(kind))
-      context.addIssue({
-        code: 'custom',
-        path: ['quantity'],
-        message: 'must be at least 1',
-        params: { code: 'too_small' },
-      });
+  .refine(({ kind, quantity: units }) => units !== 0 || !MOVING_KINDS.includes(kind), {
+    ...{ path: ['quantity'], message: 'must be at least 1', params: { code: 'too_small' } },
+    ...ofFields,
   });
 const transfer = z
   .strictObject({ from: id, to: id, sku: skuCode, quantity: positiveQuantity, reason: lineOf(500) })
-  .refine(({ from, to }) => from !== to, { path: ['to'], message: 'must be another warehouse' });
+  .refine(({ from, to }) => from === undefined || from !== to, {
+    ...{ path: ['to'], message: 'must be another warehouse' },
+    ...ofFields,
+  });
 
 const newSku = z
   .strictObject({
     sku: skuCode,
     name: lineOf(300),
+    category: lineOf(100).nullable().optional(),
     components: z
       .array(component)
       .min(1)
@@ -130,8 +134,8 @@ const newSku = z
     basePrice: zeroOrMore.optional().openapi({ description: 'With distribution on' }),
   })
   .refine(({ distribution, basePrice }) => basePrice === undefined || distribution === true, {
-    path: ['basePrice'],
-    message: 'needs distribution to be on',
+    ...{ path: ['basePrice'], message: 'needs distribution to be on' },
+    ...ofFields,
   });
 
 export const catalogueRoutes = [
@@ -154,10 +158,14 @@ export const catalogueRoutes = [
     body: newSku,
     answers: { 201: sku.extend({ operation: operationSchema.optional() }) },
     async handle({ account, caller, body, command }, hub) {
-      const { sku: code, name, components = [], distribution = false, basePrice = null } = body;
+      const { sku: code, name, category = null, components = [], distribution = false, basePrice = null } = body;
       const location = `/v1/skus/${encodeURIComponent(code)}`;
-      const input = { sku: code, name, components, command };
-      if (!distribution) return created(skuOf(await hub.store.catalogue.addSku(account, input)), location);
+      const input = { sku: code, name, category, components, command };
+      if (!distribution) {
+        const row = await hub.store.catalogue.addSku(account, input);
+        await resolveWaitingOrders(hub, account, code);
+        return created(skuOf(row), location);
+      }
       if (!isPermitted(caller.permissions, 'distribution'))
         throw new HubError('permission_missing', 'Distribution needs the permission distribution', {
           members: { permission: 'distribution' },
@@ -165,6 +173,7 @@ export const catalogueRoutes = [
       await hub.processes.ping();
       const made = await hub.store.products.addWithSku(account, input, basePrice);
       const operation = await publish(hub, made.product);
+      await resolveWaitingOrders(hub, account, code);
       return created(
         { ...skuOf(made.sku), ...(operation === null ? {} : { operation: operationOf(operation) }) },
         location,
@@ -185,11 +194,14 @@ export const catalogueRoutes = [
     path: '/v1/skus/{sku}',
     access: 'inventory',
     tag: 'stock',
-    summary: 'Rename a SKU',
-    body: z.strictObject({ name: lineOf(300) }),
+    summary: 'Change a SKU’s name or category',
+    body: z
+      .strictObject({ name: lineOf(300), category: lineOf(100).nullable() })
+      .partial()
+      .refine((change) => Object.keys(change).length > 0, 'must change something'),
     answers: { 200: sku },
     handle: async ({ account, params, body }, { store }) =>
-      ok(skuOf(await store.catalogue.renameSku(account, params.sku, body.name))),
+      ok(skuOf(await store.catalogue.changeSku(account, params.sku, withoutUndefined(body)))),
   }),
   route({
     method: 'delete',
@@ -235,13 +247,16 @@ export const catalogueRoutes = [
     paged: true,
     answers: { 200: listOf(stock) },
     async handle({ account, query, page }, { store }) {
-      if (query.sku !== undefined && page.after === null) {
+      if (query.sku !== undefined) {
         const entry = await store.catalogue.sku(account, query.sku);
         // A combination has no rows of its own: its sets are counted.
         if (entry.kind === 'combination') {
           const places = query.warehouse === undefined ? undefined : [query.warehouse];
-          const items = await store.stock.levelsIn(account, query.sku, places);
-          return listed({ items, nextCursor: null }, stockOf);
+          const sets = await store.stock.levelsIn(account, query.sku, places);
+          return listed(
+            pageOf(sets, page, ({ _id }) => _id),
+            stockOf,
+          );
         }
       }
       return listed(await store.stock.list(account, { sku: query.sku, warehouse: query.warehouse }, page), stockOf);
@@ -257,8 +272,11 @@ export const catalogueRoutes = [
     body: adjustment,
     audit: {
       objects: ({ body }) => [body.sku, body.warehouse],
-      snapshot: async ({ account, body }, { store }) =>
-        (await store.stock.levelsIn(account, body.sku, [body.warehouse])).map(stockOf)[0],
+      async snapshot({ account, body: { warehouse, sku } }, { store }) {
+        const levels = await store.stock.levelsAt(account, warehouse, sku);
+        return levels && { warehouse, sku, ...levels };
+      },
+      answerIsAfter: true,
     },
     answers: { 200: answeredLevels.extend({ warehouse: z.string(), sku: z.string() }) },
     async handle({ account, body, command }, { store, processes }) {

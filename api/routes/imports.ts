@@ -161,6 +161,15 @@ const importQuery = z.strictObject({
 });
 const importAnswer = z.object({ operation: operationSchema, import: importSchema });
 
+function requirePermission({ caller }: Pick<RouteRequest, 'caller'>, permission: Permission): void {
+  if (!isPermitted(caller.permissions, permission))
+    throw new HubError('permission_missing', `The key needs the permission ${permission}`, { members: { permission } });
+}
+
+/** SKUs and prices are not everybody's: an import is read and undone by whoever may send one. */
+const requireKind = (request: Pick<RouteRequest, 'caller'>, { kind }: ImportDoc): void =>
+  requirePermission(request, kind === 'skus' ? 'inventory' : 'distribution');
+
 /** Starts an import of the file that was sent. What can be told from the file's beginning is told at once. */
 async function startImport(
   hub: Hub,
@@ -285,9 +294,11 @@ export const importRoutes = [
     summary: 'One import: what became of its rows; its errors, its changes or what an undo left as a file',
     query: z.strictObject({ errors: fileOfRows, changes: fileOfRows, left: fileOfRows }),
     answers: { 200: fileAnswer([MEDIA_TYPES.csv], importSchema) },
-    async handle({ account, params, query }, hub) {
+    async handle(request, hub) {
+      const { account, params, query } = request;
       const { imports } = hub.store;
       const row = await imports.get(account, params.id);
+      requireKind(request, row);
       const send = (name: string, header: string[], rows: AsyncIterable<string[]>) =>
         sendFile(writeCells(header, rows), { name: `${name}-${row._id}.csv`, mediaType: MEDIA_TYPES.csv });
       if (query.errors)
@@ -312,16 +323,10 @@ export const importRoutes = [
     async handle(request, hub) {
       const { account, caller, params, command } = request;
       const before = await hub.store.imports.get(account, params.id);
-      const requirePermission = (permission: Permission) => {
-        if (!isPermitted(caller.permissions, permission))
-          throw new HubError('permission_missing', `The key needs the permission ${permission}`, {
-            members: { permission },
-          });
-      };
-      requirePermission(before.kind === 'skus' ? 'inventory' : 'distribution');
+      requireKind(request, before);
       // The undo takes products off the list again.
       if (!isPermitted(caller.permissions, 'distribution') && (await hub.store.imports.hasDistributed(before)))
-        requirePermission('distribution');
+        requirePermission(request, 'distribution');
       await hub.processes.ping();
       const row = await hub.store.imports.beginUndo(account, params.id, command);
       await startStored(hub, () => hub.processes.startImportUndo(row._id));

@@ -1,30 +1,57 @@
 /** Orders of a distributor: in, pushed to their suppliers, recalled. Contract: orders.md. */
-import pLimit from 'p-limit';
+import { blockedError, blockersOf, createPushStarts, unmappedBlockers } from '../../activities/push-starts';
+import { GIFT_LEFT_OUT } from '../../domain/automation';
+import { CANCEL_REASONS } from '../../domain/cancellations';
 import { HubError, isHubError } from '../../domain/failures';
-import { orderStatusOf, PACKAGE_STATUSES } from '../../domain/orders';
+import { CURRENCIES, type Currency } from '../../domain/money';
+import { PACKAGE_STATUSES } from '../../domain/orders';
 import { SHIPPING_KINDS } from '../../domain/pricing';
-import { operationIdOf, orderPushId, orderRecallId } from '../../domain/process-ids';
-import type { OrderDoc, PackageDoc } from '../../store/models/documents';
-import type { OrderView, PushStart } from '../../store/repositories/orders';
+import { operationIdOf, orderCancelId, orderPushId, orderRecallId } from '../../domain/process-ids';
+import type { CancellationDoc, PackageDoc } from '../../store/models/documents';
+import { type OrderView, statusOfOrder } from '../../store/repositories/order-lists';
 import type { RecallStart } from '../../store/repositories/recalls';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
-import { operationOf, operationSchema, operationStarted, startStored } from '../operations';
+import { operationAnswer, operationOf, operationSchema, operationStarted, startStored } from '../operations';
 import { listed, listOf, ok, type RouteRequest, route } from '../route';
-import { currency, id, lineOf, moneyAnswer, moneyOf, positiveQuantity, skuCode, textOf, time } from '../schemas/values';
+import {
+  currency,
+  id,
+  lineOf,
+  moneyAnswer,
+  moneyOf,
+  positiveQuantity,
+  queryFlag,
+  skuCode,
+  textOf,
+  time,
+  warning,
+  zeroOrMore,
+} from '../schemas/values';
 import { z } from '../schemas/zod';
+import { tag } from './automation';
 import { chargeAnswer, chargeOf } from './billing';
-import { recallAnswer, recallOf, recipient, shipmentAnswer, shipmentOf } from './supply-orders';
+import {
+  recallAnswer,
+  recallOf,
+  recipient,
+  returnedAnswer,
+  returnedOf,
+  shipmentAnswer,
+  shipmentOf,
+} from './supply-orders';
 
 const ORDER_STATUSES = [...PACKAGE_STATUSES, 'unmapped', 'unpaid'] as const;
-const BULK_MOST = 200;
-const BULK_AT_ONCE = 4;
 
 const blocker = z
-  .looseObject({ code: z.string(), detail: z.string() })
+  .looseObject({
+    code: z.string(),
+    detail: z.string(),
+    hint: z.string().optional().openapi({ description: 'What to do about it' }),
+  })
   .openapi('Blocker', { description: 'Why a package can not be pushed; orders.md names the codes' });
 
-const packageSchema = z
+export const packageSchema = z
   .object({
     id: z.string(),
     status: z.enum(PACKAGE_STATUSES),
@@ -42,18 +69,34 @@ const packageSchema = z
     ),
     blockers: z.array(blocker),
     retryable: z.boolean(),
-    failure: z.object({ code: z.string(), detail: z.string(), held: z.string(), retryable: z.boolean() }).nullable(),
+    failure: z
+      .object({
+        code: z.string(),
+        detail: z.string(),
+        held: z.string().openapi({ description: 'What is held, or was undone' }),
+        retryable: z.boolean(),
+        hint: z.string().nullable().openapi({ description: 'What to do' }),
+      })
+      .nullable(),
     charge: chargeAnswer.nullable(),
     supplyOrder: z.string().nullable(),
     recall: recallAnswer.extend({ operation: z.string() }).nullable(),
     shipment: shipmentAnswer.nullable(),
+    returned: returnedAnswer.nullable(),
+    allocationRule: z.string().nullable().openapi({ description: 'The rule that chose its warehouse' }),
+    label: z
+      .object({ bytes: z.int(), pages: z.int(), handedInAt: time })
+      .nullable()
+      .openapi({ description: 'The label that was handed in for the supplier to print' }),
+    autoPush: z.boolean().openapi({ description: 'It is pushed by itself, or was' }),
     attempt: z.int(),
     operation: z.string().nullable(),
     pushedAt: time.nullable(),
   })
   .openapi('Package');
 
-const packageOf = (row: PackageDoc) => ({
+/** A package as its own account sees it. */
+export const packageOf = (row: PackageDoc) => ({
   id: row._id,
   status: row.status,
   partnership: row.partnership,
@@ -68,16 +111,62 @@ const packageOf = (row: PackageDoc) => ({
   })),
   blockers: row.blockers,
   retryable: row.parked || (row.failure?.retryable ?? false),
-  failure: row.failure,
+  failure: row.failure && { ...row.failure, hint: row.failure.hint ?? null },
   charge: row.charge === null ? null : chargeOf(row.charge),
   supplyOrder: row.supplyOrder,
   recall: row.recall
     ? { ...recallOf(row.recall), operation: operationIdOf(orderRecallId(row._id, row.recall.attempt)) }
     : null,
   shipment: row.shipment ? shipmentOf(row.shipment, row._id) : null,
+  returned: returnedOf(row.returned, row.currency),
+  allocationRule: row.allocationRule ?? null,
+  label: row.label ? { bytes: row.label.bytes, pages: row.label.pages, handedInAt: row.label.handedInAt } : null,
+  autoPush: Boolean(row.autoPush),
   attempt: row.attempt,
   operation: row.attempt === 0 ? null : operationIdOf(orderPushId(row._id, row.attempt)),
   pushedAt: row.pushedAt,
+});
+
+/** What rules gave an order when it was synced. */
+const marksAndGifts = {
+  tags: z.array(z.string()),
+  marketing: z.boolean(),
+  gifts: z.array(
+    z.object({
+      rule: z.string(),
+      sku: z.string(),
+      quantity: z.int(),
+      package: z.string().nullable(),
+      leftOut: z.enum(GIFT_LEFT_OUT).nullable().openapi({ description: 'Why it did not come along' }),
+    }),
+  ),
+};
+const cancellationAnswer = z
+  .object({
+    by: z.enum(['seller', 'buyer']),
+    status: z.enum(['recalling', 'telling', 'cancelled', 'rejected', 'withdrawn', 'failed']),
+    reason: z.string(),
+    lines: z.array(z.string()).nullable().openapi({ description: 'The lines it is of; null where it is the order' }),
+    attempt: z.int(),
+    operation: z.string(),
+    code: z.string().nullable(),
+    detail: z.string().nullable(),
+    askedAt: time,
+    endedAt: time.nullable(),
+  })
+  .openapi('OrderCancellation');
+
+const cancellationOf = (id: string, row: CancellationDoc) => ({
+  by: row.by,
+  status: row.state,
+  reason: row.reason,
+  lines: row.lines ?? null,
+  attempt: row.attempt,
+  operation: operationIdOf(orderCancelId(id, row.attempt)),
+  code: row.code,
+  detail: row.detail,
+  askedAt: row.askedAt,
+  endedAt: row.endedAt,
 });
 
 const order = z
@@ -98,16 +187,20 @@ const order = z
         sku: z.string().nullable(),
         quantity: z.int(),
         unmappedReason: z.enum(['no_such_listing', 'listing_not_connected', 'no_such_sku']).nullable(),
+        cancelRequested: z.boolean().openapi({ description: 'The buyer wishes to cancel it' }),
       }),
     ),
+    amount: moneyAnswer.nullable().openapi({ description: 'What the buyer pays for the goods, where that is known' }),
+    ...marksAndGifts,
     recipient: recipient.nullable(),
     packages: z.array(packageSchema),
+    cancellation: cancellationAnswer.nullable(),
     placedAt: time,
     syncedAt: time.nullable(),
   })
   .openapi('Order');
 
-const isUnmapped = (row: OrderDoc) => row.lines.some(({ unmappedReason }) => unmappedReason !== null);
+const currencyOf = (code: string): Currency | null => CURRENCIES.find((one) => one === code) ?? null;
 
 function orderOf({ store }: Hub, { order: row, packages }: OrderView) {
   return {
@@ -116,12 +209,7 @@ function orderOf({ store }: Hub, { order: row, packages }: OrderView) {
     store: row.store === 'api' ? null : row.store,
     storeName: row.storeName,
     platform: row.platform,
-    status: orderStatusOf({
-      unmapped: row.syncedAt === null && row.state !== 'unpaid' && isUnmapped(row),
-      cancelled: row.state === 'cancelled',
-      synced: row.syncedAt !== null,
-      packages,
-    }),
+    status: statusOfOrder({ order: row, packages }),
     platformState: row.platformState,
     currency: row.currency,
     shipping: row.shipping,
@@ -131,9 +219,17 @@ function orderOf({ store }: Hub, { order: row, packages }: OrderView) {
       sku,
       quantity,
       unmappedReason,
+      cancelRequested: (row.lineWishes ?? []).some((wish) => wish.line === line),
+    })),
+    amount: moneyOf(row.amount ?? null, currencyOf(row.currency)),
+    tags: row.tags ?? [],
+    marketing: row.marketing ?? false,
+    gifts: (row.gifts ?? []).map(({ rule, sku, quantity, package: pkg, leftOut }) => ({
+      ...{ rule, sku, quantity, package: pkg, leftOut },
     })),
     recipient: store.orders.recipientOf(row),
     packages: packages.map(packageOf),
+    cancellation: row.cancellation ? cancellationOf(row._id, row.cancellation) : null,
     placedAt: row.placedAt,
     syncedAt: row.syncedAt,
   };
@@ -145,6 +241,7 @@ const newOrder = z.strictObject({
   currency,
   shipping: z.enum(SHIPPING_KINDS),
   placedAt: z.iso.datetime().optional(),
+  amount: zeroOrMore.optional().openapi({ description: 'What the buyer pays for the goods; in the order’s currency' }),
   recipient: z.strictObject({ name: lineOf(200), phone: lineOf(50), address: textOf(1000) }).optional(),
   lines: z
     .array(z.strictObject({ sku: skuCode, quantity: positiveQuantity, title: lineOf(500).optional() }))
@@ -156,6 +253,10 @@ async function takeIn(
   { account, body }: Pick<RouteRequest<never, unknown, z.output<typeof newOrder>>, 'account' | 'body'>,
   hub: Hub,
 ) {
+  if (body.amount && body.amount.currency !== body.currency)
+    throw new HubError('invalid_input', 'The amount is in another currency than the order', {
+      errors: [{ pointer: '/amount/currency', code: 'currency_mismatch', detail: `must be ${body.currency}` }],
+    });
   const shop = body.store === undefined ? null : await hub.store.stores.get(account, body.store);
   const at = hub.now().getTime();
   await hub.rates.ensureFor(account);
@@ -172,6 +273,7 @@ async function takeIn(
     placedAt: body.placedAt === undefined ? at : Date.parse(body.placedAt),
     currency: body.currency,
     shipping: body.shipping,
+    amount: body.amount?.amount ?? null,
     recipient: body.recipient ?? null,
     lines: body.lines.map(({ sku, quantity, title }, index) => ({
       line: String(index + 1),
@@ -183,114 +285,24 @@ async function takeIn(
   });
 }
 
-type Blocked = Extract<PushStart, { kind: 'blocked' }>;
-type Begun = Exclude<PushStart, Blocked>;
+const pushStarts = (hub: Hub) => createPushStarts(hub, (start) => startStored(hub, start));
 
-/** Begins or resumes the push of one package; what is pushed or running stays as it is. */
-async function beginPackage(hub: Hub, { account, caller }: Pick<RouteRequest, 'account' | 'caller'>, pkg: PackageDoc) {
-  const start = await hub.store.orders.beginPush(account, pkg._id);
-  if (start.kind === 'started' || start.kind === 'running')
-    await startStored(hub, () =>
-      hub.processes.startOrderPush({
-        account,
-        package: start.package,
-        attempt: start.attempt,
-        supplier: start.supplier,
-      }),
-    );
-  if (start.kind === 'parked')
-    await hub.processes.decide(start.workflowId, 'retry', caller.key).catch((error: unknown) => {
-      // Somebody decided just now, or its workflow is gone and the sweep brings it back: it goes on either way.
-      if (!isHubError(error) || error.code !== 'operation_not_parked') throw error;
-    });
-  return start;
-}
-
-/** Pushes every package of an order that has a supplier. */
-async function beginOrder(
-  hub: Hub,
-  request: Pick<RouteRequest, 'account' | 'caller'>,
-  id: string,
-): Promise<{ begun: Begun[]; blocked: Blocked[] }> {
-  const { order: row, packages } = await hub.store.orders.get(request.account, id);
-  const unmapped = row.lines.filter(({ unmappedReason }) => unmappedReason !== null);
-  if (packages.length === 0 && unmapped.length > 0)
-    throw new HubError('push_blocked', 'Some lines have no mapping', {
-      members: {
-        blockers: unmapped.map(({ line, unmappedReason }) => ({
-          code: 'sku_not_mapped',
-          line,
-          detail: `Line ${line} has no mapping: ${unmappedReason}`,
-        })),
-      },
-    });
-  const pushable = packages.filter(({ partnership }) => partnership !== null);
-  if (pushable.length === 0)
-    throw new HubError(
-      'not_pushable',
-      packages.length === 0 ? `The order is ${row.state}` : 'The order holds the account’s own goods alone',
-    );
-  const starts: PushStart[] = [];
-  for (const pkg of pushable) starts.push(await beginPackage(hub, request, pkg));
-  return {
-    begun: starts.filter((start): start is Begun => start.kind !== 'blocked'),
-    blocked: starts.filter((start): start is Blocked => start.kind === 'blocked'),
-  };
-}
-
-const blockersOf = (blocked: readonly Blocked[]) =>
-  blocked.flatMap(({ package: pkg, blockers }) => blockers.map((one) => ({ ...one, package: pkg })));
-
-function blockedError(blocked: readonly Blocked[]): HubError {
-  const blockers = blockersOf(blocked);
-  return new HubError('push_blocked', blockers.map(({ detail }) => detail).join('; '), { members: { blockers } });
-}
+const refusedPackage = z.object({ package: z.string(), code: z.string(), detail: z.string() });
+type RefusedRecall = z.output<typeof refusedPackage>;
 
 const pushAnswer = z.object({
   operation: operationSchema,
   operations: z.array(operationSchema).openapi({ description: 'One per package' }),
   blocked: z.array(blocker).openapi({ description: 'What holds back other packages of the order' }),
+  refused: z
+    .array(refusedPackage)
+    .openapi({ description: 'What of the order is not to be pushed any more: recalled, cancelled or gone' }),
 });
-
-const bulkResult = z
-  .object({
-    order: z.string(),
-    ok: z.boolean(),
-    operations: z.array(operationSchema).optional(),
-    blockers: z.array(blocker).optional(),
-    code: z.string().optional(),
-    detail: z.string().optional(),
-  })
-  .openapi('OrderPushResult');
-
-async function pushOneOfMany(hub: Hub, request: Pick<RouteRequest, 'account' | 'caller'>, id: string) {
-  try {
-    const { begun, blocked } = await beginOrder(hub, request, id);
-    if (begun.length === 0) throw blockedError(blocked);
-    const rows = await Promise.all(
-      begun.map(({ workflowId }) => hub.store.operations.get(request.account, operationIdOf(workflowId))),
-    );
-    return { order: id, ok: true, operations: rows.map(operationOf), blockers: blockersOf(blocked) };
-  } catch (error) {
-    if (!isHubError(error) || error.retryable) throw error;
-    const { blockers } = (error.extra.members ?? {}) as { blockers?: unknown };
-    return {
-      order: id,
-      ok: false,
-      code: error.code,
-      detail: error.detail,
-      ...(blockers === undefined ? {} : { blockers }),
-    };
-  }
-}
-
-const refusedRecall = z.object({ package: z.string(), code: z.string(), detail: z.string() });
-type RefusedRecall = z.output<typeof refusedRecall>;
 
 const recallsAnswer = z.object({
   operation: operationSchema,
   operations: z.array(operationSchema).openapi({ description: 'One per package' }),
-  refused: z.array(refusedRecall).openapi({ description: 'What can not be recalled of the order' }),
+  refused: z.array(refusedPackage).openapi({ description: 'What can not be recalled of the order' }),
 });
 
 /** Asks for packages back, each on its own: one that can't be recalled keeps no other from it. */
@@ -325,13 +337,27 @@ export const orderRoutes = [
     access: 'orders',
     tag: 'orders',
     summary: 'Orders, newest first',
-    query: z.strictObject({ store: id.optional() }),
+    query: z.strictObject({
+      store: id.optional(),
+      number: lineOf(100).optional().openapi({ description: 'The order’s number, in whichever store' }),
+      status: z.enum(ORDER_STATUSES).optional(),
+      partner: id.optional().openapi({ description: 'A partnership that one of its packages is of' }),
+      tag: tag.optional(),
+      marketing: queryFlag.optional(),
+      placedFrom: z.iso.datetime().optional(),
+      placedBefore: z.iso.datetime().optional(),
+    }),
     paged: true,
     answers: { 200: listOf(order) },
-    handle: async ({ account, query, page }, hub) =>
-      listed(await hub.store.orders.list(account, withoutUndefined({ store: query.store }), page), (view) =>
-        orderOf(hub, view),
-      ),
+    async handle({ account, query, page }, hub) {
+      const { placedFrom, placedBefore, ...filter } = query;
+      const times = {
+        placedFrom: placedFrom === undefined ? undefined : new Date(placedFrom),
+        placedBefore: placedBefore === undefined ? undefined : new Date(placedBefore),
+      };
+      const found = await hub.store.orders.list(account, withoutUndefined({ ...filter, ...times }), page);
+      return listed(found, (view) => orderOf(hub, view));
+    },
   }),
   route({
     method: 'post',
@@ -342,9 +368,8 @@ export const orderRoutes = [
     body: newOrder,
     answers: { 200: order, 201: order },
     async handle(request, hub) {
-      const { order: id, outcome, lanes } = await takeIn(request, hub);
+      const { order: id, isNew, lanes } = await takeIn(request, hub);
       hub.processes.wakeLanes(lanes);
-      const isNew = outcome === 'synced' || outcome === 'unmapped';
       const body = orderOf(hub, await hub.store.orders.get(request.account, id));
       return { status: isNew ? 201 : 200, body, headers: { Location: `/v1/orders/${id}` } };
     },
@@ -366,16 +391,33 @@ export const orderRoutes = [
     summary: 'Every blocker that holds now, and what the push would cost; changes nothing',
     answers: {
       200: z.object({
+        blockers: z
+          .array(blocker)
+          .openapi({ description: 'All of them: of the packages, or of lines that keep the order from having any' }),
         packages: z.array(
-          z.object({ package: z.string(), blockers: z.array(blocker), charge: chargeAnswer.nullable() }),
+          z.object({
+            package: z.string(),
+            status: z.enum(PACKAGE_STATUSES),
+            blockers: z.array(blocker),
+            charge: chargeAnswer
+              .nullable()
+              .openapi({ description: 'What a push would cost; of a pushed package, what it did cost' }),
+          }),
         ),
       }),
     },
     async handle({ account, params }, { store }) {
+      const { order: row, packages } = await store.orders.get(account, params.id);
       const checks = await store.orders.pushCheck(account, params.id);
+      const unmapped = packages.length === 0 ? unmappedBlockers(row.lines) : [];
+      const held = checks.flatMap(({ package: pkg, blockers }) =>
+        blockers.map((one) => ({ ...one, package: pkg._id })),
+      );
       return ok({
+        blockers: [...unmapped, ...held],
         packages: checks.map(({ package: pkg, blockers, charge }) => ({
           package: pkg._id,
+          status: pkg.status,
           blockers,
           charge: charge === null ? null : chargeOf(charge),
         })),
@@ -387,43 +429,22 @@ export const orderRoutes = [
     path: '/v1/orders/{id}/push',
     access: 'orders',
     tag: 'orders',
-    summary: 'Push an order to its suppliers; a parked push is tried again',
+    summary: 'Push an order to its suppliers, or one package of it; a parked push is tried again',
     moves: true,
+    body: z.strictObject({ package: id.optional() }),
     // The push itself changes the order later; its operation, packages and bookings tell what it did.
     audit: { snapshot: null },
     answers: { 200: pushAnswer, 202: pushAnswer },
     async handle(request, hub) {
       await hub.processes.ping();
-      const { begun, blocked } = await beginOrder(hub, request, request.params.id);
+      const { account, params, caller, body } = request;
+      const { begun, blocked, refused } = await pushStarts(hub).begin(account, params.id, caller.key, body.package);
       const [first, ...rest] = begun.map(({ workflowId }) => workflowId);
       if (first === undefined) throw blockedError(blocked);
       return operationStarted(hub, request, [first, ...rest], {
         over: begun.every(({ kind }) => kind === 'pushed'),
-        extra: (rows) => ({ operations: rows.map(operationOf), blocked: blockersOf(blocked) }),
+        extra: (rows) => ({ operations: rows.map(operationOf), blocked: blockersOf(blocked), refused }),
       });
-    },
-  }),
-  route({
-    method: 'post',
-    path: '/v1/orders/push',
-    access: 'orders',
-    tag: 'orders',
-    summary: 'Push many orders, with a result for each',
-    moves: true,
-    audit: { action: 'orders.push-many', objects: ({ body }) => body.orders },
-    body: z.strictObject({
-      orders: z
-        .array(id)
-        .min(1)
-        .max(BULK_MOST)
-        .refine((ids) => new Set(ids).size === ids.length, 'must not name an order twice'),
-    }),
-    answers: { 200: z.object({ results: z.array(bulkResult) }), 202: z.object({ results: z.array(bulkResult) }) },
-    async handle(request, hub) {
-      await hub.processes.ping();
-      const turn = pLimit(BULK_AT_ONCE);
-      const results = await Promise.all(request.body.orders.map((one) => turn(() => pushOneOfMany(hub, request, one))));
-      return { status: results.some(({ ok: started }) => started) ? 202 : 200, body: { results } };
     },
   }),
   route({
@@ -459,6 +480,89 @@ export const orderRoutes = [
         over: begun.every(({ over }) => over),
         extra: (rows) => ({ operations: rows.map(operationOf), refused }),
       });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/orders/{id}/cancel',
+    access: 'orders',
+    tag: 'orders',
+    summary: 'Cancel an order: recalled from its suppliers first, then cancelled at its platform',
+    moves: true,
+    body: z.strictObject({ reason: z.enum(CANCEL_REASONS).default('customer_request') }),
+    answers: { 200: operationAnswer, 202: operationAnswer },
+    async handle(request, hub) {
+      await hub.processes.ping();
+      const { account, params, body, command } = request;
+      const { over, ...begun } = await hub.store.orders.cancellations.begin(account, params.id, { ...body, command });
+      if (!over) await startStored(hub, () => hub.processes.startOrderCancel(begun));
+      return operationStarted(hub, request, [orderCancelId(begun.order, begun.attempt)], { over });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/orders/{id}/ship',
+    access: 'orders',
+    tag: 'orders',
+    summary: 'Ship the account’s own goods of an order; its platform is told by an operation',
+    moves: true,
+    body: z.strictObject({
+      package: id.optional(),
+      carrier: lineOf(100).optional(),
+      trackingNumber: lineOf(100),
+    }),
+    answers: { 200: order },
+    async handle({ account, params, body, command }, hub) {
+      await hub.processes.ping();
+      const { toTell, lanes } = await hub.store.orders.own.ship(account, params.id, {
+        ...withoutUndefined({ package: body.package }),
+        command,
+        carrier: body.carrier ?? null,
+        trackingNumber: body.trackingNumber,
+      });
+      hub.processes.wakeLanes(lanes);
+      for (const pkg of toTell) await startStored(hub, () => hub.processes.startSupplyOrder({ account, package: pkg }));
+      return ok(orderOf(hub, await hub.store.orders.get(account, params.id)));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/v1/orders/{id}/map',
+    access: 'orders',
+    tag: 'orders',
+    summary: 'Say which SKU a line is; with all lines mapped the order is synced',
+    body: z.strictObject({
+      lines: z
+        .array(z.strictObject({ line: lineOf(300), sku: skuCode }))
+        .min(1)
+        .max(200)
+        .refine((lines) => new Set(lines.map(({ line }) => line)).size === lines.length, 'must not name a line twice'),
+      remember: z.boolean().default(false).openapi({
+        description: 'Connect the listings behind the lines, so that later orders are mapped by themselves',
+      }),
+    }),
+    answers: { 200: order.extend({ warnings: z.array(warning).optional() }) },
+    async handle({ account, params, body }, hub) {
+      await hub.rates.ensureFor(account);
+      const { result, listings } = await hub.store.orders.mapping.map(account, params.id, body.lines);
+      hub.processes.wakeLanes(result.lanes);
+      const { known, unknown } = {
+        known: listings.filter((one) => one.known),
+        unknown: listings.filter((one) => !one.known),
+      };
+      if (body.remember && known.length > 0) {
+        const pairs = [...new Map(known.map(({ listing, sku }) => [listing, { listing, sku }])).values()];
+        hub.processes.wakeLanes((await hub.store.stores.connectListings(account, pairs)).lanes);
+      }
+      const warnings = !body.remember
+        ? []
+        : unknown.map(({ listing }) => ({
+            pointer: '/remember',
+            code: 'listing_not_downloaded',
+            detail: `The listing ${listing} is not downloaded: later orders of it wait again`,
+          }));
+      const view = orderOf(hub, await hub.store.orders.get(account, params.id));
+      return ok({ ...view, ...(warnings.length === 0 ? {} : { warnings }) });
     },
   }),
 ];

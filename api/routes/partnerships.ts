@@ -6,7 +6,7 @@ import type { CustomerDoc, InvitationDoc, PartnershipDoc } from '../../store/mod
 import type { Hub } from '../hub';
 import { startStored } from '../operations';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { currency, id, lineOf, textOf, time, zeroOrMore } from '../schemas/values';
+import { currency, id, lineOf, ofFields, textOf, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const customer = z
@@ -136,7 +136,7 @@ const applicationInput = z
         message: 'give a phone number or an e-mail address',
         params: { code: 'required' },
       });
-  });
+  }, ofFields);
 
 const reasonInput = z.strictObject({ reason: textOf(2000).optional() });
 
@@ -261,22 +261,41 @@ const invitationRoutes = [
   }),
 ];
 
-const supplierRoutes = [
+const listRoute = (side: PartnershipSide, path: string) =>
   route({
     method: 'get',
-    path: '/v1/supplier/distributors',
+    path,
     access: 'distribution',
     tag: 'partnership',
-    summary: 'Applications and partnerships as the supplier sees them, newest first',
+    summary: `Applications and partnerships as the ${side} sees them, newest first`,
     query: statusFilter,
     paged: true,
     answers: { 200: listOf(partnership) },
     async handle({ account, query, page }, hub) {
-      const { items, nextCursor } = await hub.store.partnerships.list('supplier', account, query, page);
+      const { items, nextCursor } = await hub.store.partnerships.list(side, account, query, page);
       const rendered = await Promise.all(items.map((row) => partnershipOf(hub, account, row)));
       return listed({ items: rendered, nextCursor }, (row) => row);
     },
-  }),
+  });
+
+const terminateRoute = (
+  side: PartnershipSide,
+  path: '/v1/supplier/distributors/{id}/terminate' | '/v1/distributor/suppliers/{id}/terminate',
+) =>
+  route({
+    method: 'post',
+    path,
+    access: 'distribution',
+    tag: 'partnership',
+    summary: `End a partnership from the ${side}’s side: nothing new enters, all stock of it is pushed as 0`,
+    body: reasonInput,
+    answers: { 200: partnership },
+    handle: ({ account, params, body, command }, hub) =>
+      moved(hub, side, params.id, { move: 'terminate', party: account, command, reason: body.reason ?? null }),
+  });
+
+const supplierRoutes = [
+  listRoute('supplier', '/v1/supplier/distributors'),
   route({
     method: 'get',
     path: '/v1/supplier/distributors/{id}',
@@ -353,22 +372,7 @@ const supplierRoutes = [
       });
     },
   }),
-  route({
-    method: 'post',
-    path: '/v1/supplier/distributors/{id}/terminate',
-    access: 'distribution',
-    tag: 'partnership',
-    summary: 'End a partnership: nothing new enters, all their stock of yours is pushed as 0',
-    body: reasonInput,
-    answers: { 200: partnership },
-    handle: ({ account, params, body, command }, hub) =>
-      moved(hub, 'supplier', params.id, {
-        move: 'terminate',
-        party: account,
-        command,
-        reason: body.reason ?? null,
-      }),
-  }),
+  terminateRoute('supplier', '/v1/supplier/distributors/{id}/terminate'),
   route({
     method: 'delete',
     path: '/v1/supplier/distributors/{id}',
@@ -402,21 +406,7 @@ const distributorRoutes = [
       return created(await partnershipOf(hub, account, row));
     },
   }),
-  route({
-    method: 'get',
-    path: '/v1/distributor/suppliers',
-    access: 'distribution',
-    tag: 'partnership',
-    summary: 'Applications and partnerships as the distributor sees them, newest first',
-    query: statusFilter,
-    paged: true,
-    answers: { 200: listOf(partnership) },
-    async handle({ account, query, page }, hub) {
-      const { items, nextCursor } = await hub.store.partnerships.list('distributor', account, query, page);
-      const rendered = await Promise.all(items.map((row) => partnershipOf(hub, account, row)));
-      return listed({ items: rendered, nextCursor }, (row) => row);
-    },
-  }),
+  listRoute('distributor', '/v1/distributor/suppliers'),
   route({
     method: 'get',
     path: '/v1/distributor/suppliers/{id}',
@@ -441,22 +431,7 @@ const distributorRoutes = [
       return noContent;
     },
   }),
-  route({
-    method: 'post',
-    path: '/v1/distributor/suppliers/{id}/terminate',
-    access: 'distribution',
-    tag: 'partnership',
-    summary: 'End a partnership from the distributor’s side',
-    body: reasonInput,
-    answers: { 200: partnership },
-    handle: ({ account, params, body, command }, hub) =>
-      moved(hub, 'distributor', params.id, {
-        move: 'terminate',
-        party: account,
-        command,
-        reason: body.reason ?? null,
-      }),
-  }),
+  terminateRoute('distributor', '/v1/distributor/suppliers/{id}/terminate'),
 ];
 
 export const partnershipRoutes = [...customerRoutes, ...invitationRoutes, ...supplierRoutes, ...distributorRoutes];

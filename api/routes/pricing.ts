@@ -5,7 +5,18 @@ import type { LevelRule } from '../../domain/pricing';
 import type { PriceLevelDoc, SkuPriceDoc } from '../../store/models/documents';
 import { withoutUndefined } from '../input';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { id, lineOf, moneyAnswer, moneyOf, percent, signedMoney, skuCode, time, zeroOrMore } from '../schemas/values';
+import {
+  id,
+  lineOf,
+  moneyAnswer,
+  moneyOf,
+  ofItems,
+  percent,
+  signedMoney,
+  skuCode,
+  time,
+  zeroOrMore,
+} from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const levelRule = z.discriminatedUnion('kind', [
@@ -98,8 +109,13 @@ const skuPricesInput = z.strictObject({
     .min(1)
     .max(SKU_PRICES_AT_ONCE)
     .refine(
-      (rows) => new Set(rows.map(({ sku, level: of }) => JSON.stringify([sku, of ?? null]))).size === rows.length,
-      'must not name a cell twice',
+      (rows) => {
+        const cells = rows.flatMap(({ sku, level: of }) =>
+          sku === undefined ? [] : JSON.stringify([sku, of ?? null]),
+        );
+        return new Set(cells).size === cells.length;
+      },
+      { message: 'must not name a cell twice', ...ofItems },
     ),
 });
 const skuPrice = z

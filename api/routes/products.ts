@@ -9,8 +9,9 @@ import type { RowResult, VisibleProduct } from '../../store/repositories/product
 import type { Hub } from '../hub';
 import { listOperation, operationOf, operationSchema, operationStarted, startStored } from '../operations';
 import { listed, listOf, ok, type RouteRequest, route } from '../route';
-import { lineOf, moneyAnswer, moneyOf, queryFlag, skuCode, time, zeroOrMore } from '../schemas/values';
+import { lineOf, moneyAnswer, moneyOf, ofItems, queryFlag, skuCode, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { resolveWaitingOrders } from '../waiting-orders';
 import { partnershipAs } from './partnerships';
 
 const product = z
@@ -47,10 +48,14 @@ const refused = (sku: string, result: { code: FailureCode; detail: string }) => 
   detail: result.detail,
 });
 
-const uniqueSkus = (rows: readonly { sku: string }[]) => new Set(rows.map(({ sku }) => sku)).size === rows.length;
+const uniqueSkus = (rows: readonly { sku: string }[]) => {
+  const named = rows.flatMap(({ sku }) => sku ?? []);
+  return new Set(named).size === named.length;
+};
+const noSkuTwice = { message: 'must not name a SKU twice', ...ofItems };
 const newProduct = z.strictObject({ sku: skuCode, basePrice: zeroOrMore.optional() });
 const newProducts = z.strictObject({
-  products: z.array(newProduct).min(1).max(DISTRIBUTION_PRODUCT_LIMIT).refine(uniqueSkus, 'must not name a SKU twice'),
+  products: z.array(newProduct).min(1).max(DISTRIBUTION_PRODUCT_LIMIT).refine(uniqueSkus, noSkuTwice),
 });
 
 const publicationId = (row: ProductDoc) =>
@@ -206,7 +211,7 @@ const supplierProductRoutes = [
         .array(z.strictObject({ sku: skuCode, basePrice: zeroOrMore }))
         .min(1)
         .max(DISTRIBUTION_PRODUCT_LIMIT)
-        .refine(uniqueSkus, 'must not name a SKU twice'),
+        .refine(uniqueSkus, noSkuTwice),
     }),
     answers: { 200: z.object({ results: z.array(rowResult) }) },
     async handle({ account, body }, { store }) {
@@ -318,6 +323,7 @@ const claim = z
     as: z.string().openapi({ description: 'The distributor’s own SKU' }),
     status: z.enum(['active', 'inactive', 'stopped']),
     causes: z.array(z.enum(CLAIM_CAUSES)),
+    inactiveSince: time.nullable().openapi({ description: 'Since when a cause has held against it' }),
     shownPrice: moneyAnswer.nullable(),
     billedPrice: moneyAnswer.nullable(),
     claimedAt: time,
@@ -329,6 +335,7 @@ const claimOf = (row: ClaimDoc, settlement: Currency | null) => ({
   as: row.sku,
   status: row.stopped ? 'stopped' : row.causes.length === 0 ? 'active' : 'inactive',
   causes: row.causes,
+  inactiveSince: row.inactiveSince,
   shownPrice: moneyOf(row.shownPrice, settlement),
   billedPrice: moneyOf(row.billedPrice, settlement),
   claimedAt: row.claimedAt,
@@ -398,7 +405,8 @@ const distributorProductRoutes = [
       as: skuCode.optional().openapi({ description: 'The code of the own SKU; the supplier’s where it is left out' }),
     }),
     answers: { 201: claim },
-    async handle({ account, params, body }, { store, processes, rates }) {
+    async handle({ account, params, body }, hub) {
+      const { store, processes, rates } = hub;
       const { supplier, settlementCurrency } = await store.partnerships.get(account, params.id);
       await rates.ensure(await store.partnerships.supplier(supplier), settlementCurrency);
       const { claim: row, lanes } = await store.claims.claim(account, params.id, {
@@ -406,6 +414,7 @@ const distributorProductRoutes = [
         as: body.as ?? null,
       });
       processes.wakeLanes(lanes);
+      await resolveWaitingOrders(hub, account, row.sku);
       return { status: 201, body: claimOf(row, settlementCurrency) };
     },
   }),

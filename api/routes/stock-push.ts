@@ -1,34 +1,79 @@
 /** Push rules, and the records of what was pushed where. Contract: stock-push.md. */
+import { writeCsv } from '../../connectors/files/csv';
+import type { Platform } from '../../connectors/port';
 import { HubError } from '../../domain/failures';
-import { PUSH_RULE_LIMIT, RULE_SKU_LIMIT } from '../../domain/push-rules';
-import type { PushRecordDoc, PushRuleDoc } from '../../store/models/documents';
+import { escapeFormula } from '../../domain/imports';
+import {
+  INVENTORY_TYPES,
+  lowStockCounts,
+  PARTIAL_MOST,
+  PUSH_RULE_LIMIT,
+  RULE_SKU_LIMIT,
+  VIRTUAL_MOST,
+} from '../../domain/push-rules';
+import { PUSH_OUTCOMES, type PushRecordDoc, type PushRuleDoc } from '../../store/models/documents';
+import type { PushHistory, RecordFilter } from '../../store/repositories/pushes';
+import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
-import { created, listed, listOf, noContent, ok, route } from '../route';
-import { id, lineOf, QUANTITY_MOST, skuCode, time } from '../schemas/values';
+import { created, fileAnswer, listed, listOf, noContent, ok, route, sendFile } from '../route';
+import { id, lineOf, QUANTITY_MOST, quantity, skuCode, time, warning } from '../schemas/values';
 import { z } from '../schemas/zod';
 
+/** More days than any platform lets a buyer wait. */
+const DAYS_TO_SHIP_MOST = 90;
 const unique = (names: readonly string[]) => new Set(names).size === names.length;
 const idList = z.array(id).min(1).max(PUSH_RULE_LIMIT).refine(unique, 'must not name one twice');
+const named = (most: number) =>
+  z.array(lineOf(most)).min(1).max(PUSH_RULE_LIMIT).refine(unique, 'must not name one twice');
 const skuScope = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('all') }),
   z.strictObject({
     kind: z.literal('list'),
     skus: z.array(skuCode).min(1).refine(unique, 'must not name a SKU twice'),
   }),
+  z
+    .strictObject({ kind: z.literal('stores'), stores: idList })
+    .openapi({ description: 'Every SKU with a connected listing in one of these stores' }),
+  z.strictObject({ kind: z.literal('categories'), categories: named(100) }),
 ]);
+const ruleQuantity = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('real') }),
+  z.strictObject({ kind: z.literal('partial'), percent: z.int().min(0).max(PARTIAL_MOST) }),
+  z.strictObject({ kind: z.literal('virtual'), percent: z.int().min(0).max(VIRTUAL_MOST), plus: quantity }),
+]);
+const preOrder = z
+  .strictObject({
+    enableAtOrBelow: quantity,
+    add: quantity,
+    closeAbove: quantity,
+    daysToShip: z.int().min(1).max(DAYS_TO_SHIP_MOST),
+  })
+  .refine(({ enableAtOrBelow, closeAbove }) => closeAbove >= enableAtOrBelow, {
+    path: ['closeAbove'],
+    message: 'must not be below enableAtOrBelow',
+    params: { code: 'too_small' },
+  });
 const ruleFields = {
   name: lineOf(200),
   enabled: z.boolean(),
-  priority: z.int().min(1).max(QUANTITY_MOST),
+  priority: z.int().min(0).max(QUANTITY_MOST),
   skus: skuScope,
   warehouses: idList,
   stores: idList,
-  quantity: z.strictObject({ kind: z.literal('real') }),
+  inventoryType: z.enum(INVENTORY_TYPES),
+  quantity: ruleQuantity,
+  zeroBelow: quantity.nullable().openapi({ description: 'Below this, every store gets 0' }),
+  lowStock: z.strictObject({ threshold: quantity, store: id }).nullable(),
+  preOrder: preOrder.nullable().openapi({ description: 'On platforms whose listings can be in pre-order' }),
 };
 const newRule = z.strictObject({
   ...ruleFields,
   enabled: ruleFields.enabled.default(true),
+  inventoryType: ruleFields.inventoryType.default('sellable'),
   quantity: ruleFields.quantity.default({ kind: 'real' }),
+  zeroBelow: ruleFields.zeroBelow.default(null),
+  lowStock: ruleFields.lowStock.default(null),
+  preOrder: ruleFields.preOrder.default(null),
 });
 const ruleChange = z
   .strictObject(ruleFields)
@@ -44,14 +89,25 @@ const rule = z
     revision: z.int(),
     skus: z.union([
       z.object({ kind: z.literal('list'), skus: z.array(z.string()) }),
+      z.object({ kind: z.literal('stores'), stores: z.array(z.string()) }),
+      z.object({ kind: z.literal('categories'), categories: z.array(z.string()) }),
       z.object({ kind: z.literal('all') }),
     ]),
     warehouses: z.array(z.string()),
     stores: z.array(z.string()),
-    quantity: z.object({ kind: z.literal('real') }),
+    inventoryType: z.enum(INVENTORY_TYPES),
+    quantity: z.union([
+      z.object({ kind: z.literal('virtual'), percent: z.int(), plus: z.int() }),
+      z.object({ kind: z.literal('partial'), percent: z.int() }),
+      z.object({ kind: z.literal('real') }),
+    ]),
+    zeroBelow: z.int().nullable(),
+    lowStock: z.object({ threshold: z.int(), store: z.string() }).nullable(),
+    preOrder: z.object({ enableAtOrBelow: z.int(), add: z.int(), closeAbove: z.int(), daysToShip: z.int() }).nullable(),
     updatedAt: time,
   })
   .openapi('PushRule');
+const savedRule = rule.extend({ warnings: z.array(warning).optional() });
 
 const ruleOf = (row: PushRuleDoc) => ({
   id: row._id,
@@ -62,9 +118,34 @@ const ruleOf = (row: PushRuleDoc) => ({
   skus: row.skus,
   warehouses: row.warehouses,
   stores: row.stores,
+  inventoryType: row.inventoryType,
   quantity: row.quantity,
+  zeroBelow: row.zeroBelow,
+  lowStock: row.lowStock,
+  preOrder: row.preOrder,
   updatedAt: row.updatedAt,
 });
+
+/** The rule as it was saved, with what of it never counts. */
+async function savedRuleOf({ store, connectors }: Hub, row: PushRuleDoc) {
+  const stores = row.preOrder === null ? [] : await store.stores.named(row.account, row.stores);
+  const platforms = stores.map(({ platform }) => connectors[platform as Platform]?.capabilities);
+  const warnings = [
+    ...(row.lowStock !== null && !lowStockCounts(row)
+      ? [
+          {
+            pointer: '/lowStock/threshold',
+            code: 'low_stock_ignored',
+            detail: `The threshold ${row.lowStock.threshold} is not above zeroBelow ${row.zeroBelow ?? 0}`,
+          },
+        ]
+      : []),
+    ...(row.preOrder !== null && !platforms.some((can) => can?.preOrder)
+      ? [{ pointer: '/preOrder', code: 'pre_order_ignored', detail: 'No platform of the rule’s stores has pre-order' }]
+      : []),
+  ];
+  return { ...ruleOf(row), ...(warnings.length === 0 ? {} : { warnings }) };
+}
 
 /** Stock push is off unless the Inventory switch is on. */
 function requireInventory(enabled: boolean): void {
@@ -79,7 +160,6 @@ function requireFewSkus(scope: z.output<typeof skuScope> | undefined): void {
     });
 }
 
-const OUTCOMES = ['accepted', 'refused', 'failed', 'skipped'] as const;
 const result = z.object({
   quantity: z.int().nullable(),
   before: z.int().nullable(),
@@ -87,7 +167,7 @@ const result = z.object({
   rule: z.string().nullable(),
   revision: z.int().nullable(),
   at: time,
-  outcome: z.enum(OUTCOMES),
+  outcome: z.enum(PUSH_OUTCOMES),
   error: z.string().nullable(),
   attempts: z.int(),
   changes: z.int(),
@@ -121,9 +201,38 @@ const recordOf = (row: PushRecordDoc) => ({
   accepted: row.accepted,
   latest: resultOf(row.latest),
 });
-const historyOf = (row: PushRecordDoc) => ({ ...recordOf(row), history: row.history.map(resultOf) });
+const historyOf = (row: PushHistory) => ({ ...recordOf(row), history: row.history.map(resultOf) });
 
-const outcome = z.enum(OUTCOMES);
+const instant = z.iso.datetime().transform((text) => new Date(text));
+const recordFilter = {
+  sku: skuCode.optional(),
+  outcome: z.enum(PUSH_OUTCOMES).optional(),
+  from: instant.optional().openapi({ description: 'Latest results at this time or later' }),
+  to: instant.optional(),
+};
+const storeFilter = z.strictObject({ ...recordFilter, store: id.optional() });
+const distributorFilter = z.strictObject({ ...recordFilter, distributor: id.optional() });
+
+const COLUMNS = ['quantity', 'before', 'cause', 'rule', 'revision', 'outcome', 'error', 'attempts', 'changes'] as const;
+
+/** Records as a file, made as they are read. */
+async function* rowsOf(kind: PushRecordDoc['kind'], records: AsyncIterable<PushRecordDoc>): AsyncGenerator<string[]> {
+  yield ['sku', kind, 'at', ...COLUMNS];
+  for await (const { sku, store, distributor, latest } of records)
+    yield [
+      ...[sku, (kind === 'store' ? store : distributor) ?? '', latest.at.toISOString()],
+      ...COLUMNS.map((name) => String(latest[name] ?? '')),
+    ].map(escapeFormula);
+}
+const fileOf = (kind: PushRecordDoc['kind'], records: AsyncIterable<PushRecordDoc>) =>
+  sendFile(writeCsv(rowsOf(kind, records)), { name: 'push-records.csv', mediaType: 'text/csv; charset=utf-8' });
+
+/** Without what every list takes. */
+const recordQuery = ({
+  limit: _limit,
+  cursor: _cursor,
+  ...filter
+}: Record<string, unknown>): Omit<RecordFilter, 'kind'> => filter;
 
 export const stockPushRoutes = [
   route({
@@ -143,11 +252,11 @@ export const stockPushRoutes = [
     tag: 'stock push',
     summary: 'Save a push rule; saving pushes nothing by itself',
     body: newRule,
-    answers: { 201: rule },
-    async handle({ account, body, command }, { store }) {
+    answers: { 201: savedRule },
+    async handle({ account, body, command }, hub) {
       requireFewSkus(body.skus);
-      requireInventory((await store.accounts.get(account)).inventoryEnabled);
-      return created(ruleOf(await store.pushes.addRule(account, body, command)));
+      requireInventory((await hub.store.accounts.get(account)).inventoryEnabled);
+      return created(await savedRuleOf(hub, await hub.store.pushes.addRule(account, body, command)));
     },
   }),
   route({
@@ -157,10 +266,12 @@ export const stockPushRoutes = [
     tag: 'stock push',
     summary: 'Change a push rule; it gets a new revision',
     body: ruleChange,
-    answers: { 200: rule },
-    async handle({ account, params, body }, { store }) {
+    answers: { 200: savedRule },
+    async handle({ account, params, body }, hub) {
       requireFewSkus(body.skus);
-      return ok(ruleOf(await store.pushes.changeRule(account, params.id, body)));
+      requireInventory((await hub.store.accounts.get(account)).inventoryEnabled);
+      const row = await hub.store.pushes.changeRule(account, params.id, withoutUndefined(body));
+      return ok(await savedRuleOf(hub, row));
     },
   }),
   route({
@@ -181,7 +292,7 @@ export const stockPushRoutes = [
     access: 'inventory',
     tag: 'stock push',
     summary: 'The latest push of each SKU to each store',
-    query: z.strictObject({ sku: skuCode.optional(), store: id.optional(), outcome: outcome.optional() }),
+    query: storeFilter,
     paged: true,
     answers: { 200: listOf(pushRecord) },
     handle: async ({ account, query, page }, { store }) =>
@@ -190,12 +301,23 @@ export const stockPushRoutes = [
           account,
           {
             kind: 'store',
-            ...withoutUndefined({ sku: query.sku, store: query.store, outcome: query.outcome }),
+            ...withoutUndefined(recordQuery(query)),
           },
           page,
         ),
         recordOf,
       ),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/push-records/export',
+    access: 'inventory',
+    tag: 'stock push',
+    summary: 'The same as a file',
+    query: storeFilter,
+    answers: { 200: fileAnswer(['text/csv']) },
+    handle: ({ account, query }, { store }) =>
+      fileOf('store', store.pushes.everyRecord(account, { kind: 'store', ...withoutUndefined(recordQuery(query)) })),
   }),
   route({
     method: 'get',
@@ -220,7 +342,7 @@ export const stockPushRoutes = [
     access: 'distribution',
     tag: 'stock push',
     summary: 'The latest push of each distribution product to each distributor',
-    query: z.strictObject({ sku: skuCode.optional(), distributor: id.optional(), outcome: outcome.optional() }),
+    query: distributorFilter,
     paged: true,
     answers: { 200: listOf(pushRecord) },
     handle: async ({ account, query, page }, { store }) =>
@@ -229,11 +351,25 @@ export const stockPushRoutes = [
           account,
           {
             kind: 'distributor',
-            ...withoutUndefined({ sku: query.sku, distributor: query.distributor, outcome: query.outcome }),
+            ...withoutUndefined(recordQuery(query)),
           },
           page,
         ),
         recordOf,
+      ),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/supplier/push-records/export',
+    access: 'distribution',
+    tag: 'stock push',
+    summary: 'The same as a file',
+    query: distributorFilter,
+    answers: { 200: fileAnswer(['text/csv']) },
+    handle: ({ account, query }, { store }) =>
+      fileOf(
+        'distributor',
+        store.pushes.everyRecord(account, { kind: 'distributor', ...withoutUndefined(recordQuery(query)) }),
       ),
   }),
   route({

@@ -2,7 +2,7 @@
 import { type MarketplaceConnector, PLATFORMS, type Platform } from '../../connectors/port';
 import { HubError } from '../../domain/failures';
 import { processId, storeLaneId } from '../../domain/process-ids';
-import type { ListingDoc, StoreDoc } from '../../store/models/documents';
+import type { ListingDoc, OrderPollDoc, StoreDoc } from '../../store/models/documents';
 import type { Hub } from '../hub';
 import { listOperation, operationAnswer, operationStarted, startStored } from '../operations';
 import { created, listed, listOf, noContent, ok, route } from '../route';
@@ -19,12 +19,16 @@ const store = z
     shopId: z.string().nullable(),
     status: z.enum(['authorizing', 'connected', 'expiring', 'needs_authorization', 'disconnected']),
     authorizedUntil: time.nullable(),
+    polledUntil: time.nullable().openapi({
+      description:
+        'Every order that changed at the platform until then is here; null where the store was never connected',
+    }),
     createdAt: time,
   })
   .openapi('Store');
 
 /** `expiring` says that soon nobody but the owner can renew the authorisation. */
-const storeOf = (row: StoreDoc, now: Date) => ({
+const storeOf = (row: StoreDoc, now: Date, poll: OrderPollDoc | null | undefined) => ({
   id: row._id,
   platform: row.platform,
   name: row.name,
@@ -36,6 +40,7 @@ const storeOf = (row: StoreDoc, now: Date) => ({
       ? 'expiring'
       : row.status,
   authorizedUntil: row.refreshExpiresAt,
+  polledUntil: poll?.until ?? null,
   createdAt: row.createdAt,
 });
 
@@ -94,8 +99,12 @@ const storeRoutesProper = [
     summary: 'Stores, also disconnected ones',
     paged: true,
     answers: { 200: listOf(store) },
-    handle: async ({ account, page }, hub) =>
-      listed(await hub.store.stores.list(account, page), (row) => storeOf(row, hub.now())),
+    async handle({ account, page }, hub) {
+      const rows = await hub.store.stores.list(account, page);
+      const polls = await hub.store.orderPolls.ofMany(rows.items.map(({ _id }) => _id));
+      const pollOf = new Map(polls.map((poll) => [poll._id, poll]));
+      return listed(rows, (row) => storeOf(row, hub.now(), pollOf.get(row._id)));
+    },
   }),
   route({
     method: 'post',
@@ -106,8 +115,9 @@ const storeRoutesProper = [
     body: z.strictObject({ platform: z.enum(PLATFORMS), name: lineOf(200) }),
     answers: { 201: store },
     async handle({ account, body, command }, hub) {
-      connectorOf(hub, body.platform);
-      return created(storeOf(await hub.store.stores.add(account, { ...body, command }), hub.now()));
+      // Also of a platform that is not configured (yet): it can be authorised once it is.
+      const row = await hub.store.stores.add(account, { ...body, command });
+      return created(storeOf(row, hub.now(), await hub.store.orderPolls.of(row._id)));
     },
   }),
   route({
@@ -118,7 +128,8 @@ const storeRoutesProper = [
     summary: 'Disconnect a store; its listings stay as history',
     answers: { 204: null },
     async handle({ account, params }, hub) {
-      await hub.store.stores.disconnect(account, params.id);
+      const { _id } = await hub.store.stores.disconnect(account, params.id);
+      await startStored(hub, () => hub.processes.stopPolling(_id));
       return noContent;
     },
   }),
@@ -162,7 +173,7 @@ const storeRoutesProper = [
       const { shopId, tokens } = await connector.exchangeCode(Object.fromEntries(texts));
       const connected = await hub.store.stores.connect(account, row._id, { shopId, tokens });
       await goOn(hub, connected);
-      return ok({ store: storeOf(connected, hub.now()) });
+      return ok({ store: storeOf(connected, hub.now(), await hub.store.orderPolls.of(connected._id)) });
     },
   }),
 ];
@@ -174,6 +185,7 @@ const storeRoutesProper = [
 async function goOn({ store, processes, logger }: Hub, row: StoreDoc): Promise<void> {
   const lane = storeLaneId(row._id);
   try {
+    await processes.startPolling(row._id);
     const routed = { id: row._id, account: row.account };
     for (const order of await store.inbox.route(row.platform, row.shopId ?? '', routed))
       processes.takeInOrder(row._id, order);

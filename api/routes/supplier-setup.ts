@@ -9,7 +9,7 @@ import { inputProblems } from '../input';
 import { startStored } from '../operations';
 import { invalidInput } from '../problems';
 import { ok, route } from '../route';
-import { currency, lineOf, moneyAnswer, moneyOf, rate, time, zeroOrMore } from '../schemas/values';
+import { currency, lineOf, moneyAnswer, moneyOf, ofFields, ofItems, rate, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const by = z.enum(['package', 'quantity']).openapi({ description: 'Per package, or per unit of a SKU' });
@@ -107,12 +107,16 @@ const exchangeRatesInput = z.strictObject({
     .array(
       z
         .strictObject({ from: currency, to: currency, rate })
-        .refine(({ from, to }) => from !== to, { path: ['to'], message: 'must be another currency' }),
+        .refine(({ from, to }) => from === undefined || from !== to, {
+          ...{ path: ['to'], message: 'must be another currency' },
+          ...ofFields,
+        }),
     )
     .max(200)
     .superRefine((rates, context) => {
       const seen = new Set<string>();
       for (const [index, { from, to }] of rates.entries()) {
+        if (from === undefined || to === undefined) continue;
         if (seen.has(`${from}${to}`))
           context.addIssue({
             code: 'custom',
@@ -122,7 +126,7 @@ const exchangeRatesInput = z.strictObject({
           });
         seen.add(`${from}${to}`);
       }
-    }),
+    }, ofItems),
 });
 
 export const supplierSetupRoutes = [

@@ -1,14 +1,18 @@
 /** Supply orders: what suppliers were handed, how they move it on, and how they answer recalls. Contract: orders.md. */
+import { FOLLOWED, SHIPPING_RULES_OF } from '../../domain/automation';
 import { HubError } from '../../domain/failures';
+import type { Currency } from '../../domain/money';
 import { SHIPPING_KINDS } from '../../domain/pricing';
 import { operationIdOf, supplyOrderProcessId } from '../../domain/process-ids';
+import type { LineUnits } from '../../domain/returns';
 import {
+  OUTBOUND_STATES,
   RECALL_STATES,
   SHIPMENT_NOTICES,
   SUPPLY_ORDER_STATUSES,
   type SupplyOrderMove,
 } from '../../domain/supply-orders';
-import type { RecallDoc, ShipmentDoc, SupplyOrderDoc } from '../../store/models/documents';
+import type { RecallDoc, ReturnedDoc, ShipmentDoc, SupplyOrderDoc } from '../../store/models/documents';
 import type { MoveInput } from '../../store/repositories/supply-orders';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
@@ -16,6 +20,7 @@ import { endsInTime, startStored } from '../operations';
 import { type Answer, listed, listOf, ok, type RouteRequest, route } from '../route';
 import { lineOf, moneyAnswer, moneyOf, textOf, time } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { tag } from './automation';
 import { chargeAnswer, chargeOf } from './billing';
 
 export const recipient = z.object({ name: z.string(), phone: z.string(), address: z.string() });
@@ -66,7 +71,49 @@ export const shipmentOf = (row: ShipmentDoc, pkg: string) => ({
   operation: row.platform === 'none' ? null : operationIdOf(supplyOrderProcessId(pkg)),
 });
 
-const supplyOrder = z
+const unitsAnswer = z.array(z.object({ line: z.string(), quantity: z.int() }));
+
+export const returnedAnswer = z.object({ lines: unitsAnswer, refunded: moneyAnswer, charged: moneyAnswer }).openapi({
+  description: 'What came back over all returns, what of the charge was given back, and the stock-in return charges',
+});
+
+const unitsOf = (units: readonly LineUnits[]) => units.map(({ line, quantity }) => ({ line, quantity }));
+
+/** What came back so far, as both sides see it. */
+export const returnedOf = (row: ReturnedDoc | null | undefined, currency: Currency | null) =>
+  row && currency
+    ? {
+        lines: unitsOf(row.lines),
+        refunded: moneyOf(row.refunded, currency),
+        charged: moneyOf(row.charged, currency),
+      }
+    : null;
+
+const carrierAnswer = z
+  .object({ name: z.string(), rule: z.string(), of: z.enum(SHIPPING_RULES_OF) })
+  .openapi({ description: 'Chosen by a shipping rule' });
+
+const automaticAnswer = z
+  .object({
+    pack: z.string().nullable().openapi({ description: 'The rule that packs it' }),
+    countsAs: z.enum(SHIPPING_KINDS).nullable().openapi({ description: 'How it counts for that rule' }),
+    follow: z.enum(FOLLOWED).nullable().openapi({ description: 'Where it follows its platform to' }),
+    open: z.boolean().openapi({ description: 'Still to be done' }),
+  })
+  .openapi({ description: 'What is done to it by itself' });
+
+const outboundAnswer = z
+  .object({
+    status: z.enum(OUTBOUND_STATES).openapi({
+      description:
+        '`creating`: nobody moves it until the operator took it; `refused`, `withdrawn`: its push was undone',
+    }),
+    reference: z.string().nullable().openapi({ description: 'The operator’s number' }),
+    detail: z.string().nullable().openapi({ description: 'The operator’s words, or why it was withdrawn' }),
+  })
+  .openapi({ description: 'The outbound order in a warehouse that somebody else runs' });
+
+export const supplyOrder = z
   .object({
     id: z.string(),
     status: z.enum(SUPPLY_ORDER_STATUSES),
@@ -85,12 +132,19 @@ const supplyOrder = z
       .openapi({ description: 'Readable exactly when the supplier arranges the carrier; masked otherwise' }),
     recall: recallAnswer.nullable(),
     shipment: shipmentAnswer.nullable(),
+    returned: returnedAnswer.nullable(),
+    stockedIn: unitsAnswer.openapi({ description: 'What of a cancelled one was stocked in again' }),
+    tags: z.array(z.string()),
+    carrier: carrierAnswer.nullable(),
+    automatic: automaticAnswer.nullable(),
+    outbound: outboundAnswer.nullable(),
     pushedAt: time,
     updatedAt: time,
   })
   .openapi('SupplyOrder');
 
-const supplyOrderOf = ({ store }: Hub, row: SupplyOrderDoc) => ({
+/** As its supplier sees it. */
+export const supplyOrderOf = ({ store }: Hub, row: SupplyOrderDoc) => ({
   id: row._id,
   status: row.status,
   partnership: row.partnership,
@@ -111,6 +165,21 @@ const supplyOrderOf = ({ store }: Hub, row: SupplyOrderDoc) => ({
   recipient: store.orders.recipientOfSupplyOrder(row),
   recall: row.recall ? recallOf(row.recall) : null,
   shipment: row.shipment ? shipmentOf(row.shipment, row.package) : null,
+  returned: returnedOf(row.returned, row.currency),
+  stockedIn: unitsOf(row.stockedIn?.lines ?? []),
+  tags: row.tags ?? [],
+  carrier: row.carrier ? { name: row.carrier.carrier, rule: row.carrier.rule, of: row.carrier.of } : null,
+  automatic: row.auto
+    ? {
+        pack: row.auto.pack?.rule ?? null,
+        countsAs: row.auto.pack?.countsAs ?? null,
+        follow: row.auto.follow,
+        open: row.auto.open,
+      }
+    : null,
+  outbound: row.outbound
+    ? { status: row.outbound.state, reference: row.outbound.reference, detail: row.outbound.detail }
+    : null,
   pushedAt: row.pushedAt,
   updatedAt: row.updatedAt,
 });
@@ -157,6 +226,9 @@ async function answerRecall(
 ): Promise<Answer> {
   const { recall, package: pkg, distributor } = await hub.store.orders.supplyOrder(account, params.id);
   if (!recall) throw new HubError('invalid_transition', 'Nobody asks for this supply order back');
+  // Its own repeat must not answer the next recall.
+  if (await hub.store.orders.wasRecallAnswered(pkg, command))
+    return ok(supplyOrderOf(hub, await hub.store.orders.supplyOrder(account, params.id)));
   // Over before this command: its own repeat is answered by the documents, as is one that comes too late.
   if (!recall.open) {
     const reply = await hub.store.orders.answerRecall(pkg, recall.attempt, answer, { command, reason });
@@ -181,12 +253,13 @@ export const supplyOrderRoutes = [
     access: 'orders',
     tag: 'supply orders',
     summary: 'Supply orders, newest first',
-    query: z.strictObject({ status: z.enum(SUPPLY_ORDER_STATUSES).optional() }),
+    query: z.strictObject({ status: z.enum(SUPPLY_ORDER_STATUSES).optional(), tag: tag.optional() }),
     paged: true,
     answers: { 200: listOf(supplyOrder) },
     handle: async ({ account, query, page }, hub) =>
-      listed(await hub.store.orders.supplyOrders(account, withoutUndefined({ status: query.status }), page), (row) =>
-        supplyOrderOf(hub, row),
+      listed(
+        await hub.store.orders.supplyOrders(account, withoutUndefined({ status: query.status, tags: query.tag }), page),
+        (row) => supplyOrderOf(hub, row),
       ),
   }),
   route({

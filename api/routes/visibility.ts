@@ -5,6 +5,7 @@ import { ROUNDINGS } from '../../domain/money';
 import { CLAIM_CAUSES, DISTRIBUTION_PRODUCT_LIMIT, PARTNERSHIP_STATUSES } from '../../domain/partnership';
 import { PRICE_STEPS, RATE_SOURCES } from '../../domain/pricing';
 import { UNSEEN_CAUSES, VISIBILITY_KINDS, type VisibilityRule } from '../../domain/visibility';
+import { pageOf } from '../../store/database';
 import type { VisibilityRuleDoc } from '../../store/models/documents';
 import type { ExplainedOffer } from '../../store/repositories/offers';
 import type { Hub } from '../hub';
@@ -39,19 +40,14 @@ const everybodyOrLevel = z.discriminatedUnion('kind', [
 ]);
 const number = z.int().min(1).max(1_000_000).openapi({ description: '1 is strongest; unique' });
 const common = { number, enabled: z.boolean().default(true), products: productScope };
-const newRule = z.discriminatedUnion('kind', [
-  z.strictObject({ ...common, kind: z.literal('only'), distributors: distributorList }),
-  z.strictObject({ ...common, kind: z.literal('hide'), distributors: distributorList }),
-  z.strictObject({ ...common, kind: z.literal('scope'), distributors: everybodyOrLevel }),
-]);
+// No union by kind: of one that has none, or another, nothing else would be told. That kind and distributors fit the store sees to.
+const selected = {
+  kind: z.enum(VISIBILITY_KINDS).openapi({ description: '`only` and `hide` take a list, `scope` all or one level' }),
+  distributors: z.union([distributorList, everybodyOrLevel]),
+};
+const newRule = z.strictObject({ ...common, ...selected });
 const ruleChange = z
-  .strictObject({
-    number,
-    enabled: z.boolean(),
-    kind: z.enum(VISIBILITY_KINDS),
-    products: productScope,
-    distributors: z.union([distributorList, everybodyOrLevel]),
-  })
+  .strictObject({ number, enabled: z.boolean(), products: productScope, ...selected })
   .partial()
   .refine((change) => Object.keys(change).length > 0, 'must change something');
 
@@ -281,10 +277,10 @@ const explainRoutes = [
     async handle({ account, params, page }, hub) {
       await ensureRate(hub, account, params.id);
       const all = await hub.store.offers.explainAll(account, params.id);
-      const rest = all.filter(({ product }) => page.after === null || product.sku > page.after);
-      const items = rest.slice(0, page.limit);
-      const last = items.at(-1)?.product.sku ?? null;
-      return listed({ items, nextCursor: rest.length > items.length ? last : null }, explanationOf);
+      return listed(
+        pageOf(all, page, ({ product }) => product.sku),
+        explanationOf,
+      );
     },
   }),
   route({

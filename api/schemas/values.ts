@@ -16,6 +16,14 @@ const AMOUNT_PATTERN = /^-?\d{1,12}(\.\d{1,6})?$/;
 const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
 const LINES = /^(?:[^\p{Cc}\p{Cs}]|[\n\r\t])*$/u;
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+/** For a check over several fields: it is made also where others have problems, so that all are told at once. */
+export const ofFields = { when: ({ value }: { value: unknown }): boolean => isObject(value) };
+/** The same over all items of a list. What is missing in one is undefined. */
+export const ofItems = {
+  when: ({ value }: { value: unknown }): boolean => Array.isArray(value) && value.every(isObject),
+};
+
 /** A line of text for people; not blank. */
 export const lineOf = (most: number) =>
   z.string().max(most).regex(ONE_LINE, 'must not hold control characters').regex(/\S/, 'must not be blank');
@@ -69,8 +77,12 @@ function moneyInput(least: number | null, wording: string) {
 export const signedMoney = moneyInput(null, '');
 /** Money of 0 or more. */
 export const zeroOrMore = moneyInput(0, 'must not be negative');
-/** Money of more than 0. */
-export const positiveMoney = moneyInput(1, 'must be more than 0');
+/** Money of either sign, but not nothing. */
+export const movedMoney = signedMoney.refine(({ amount }) => amount !== 0, {
+  path: ['amount'],
+  message: 'must not be 0',
+  params: { code: 'too_small' },
+});
 
 /** Money in an answer. */
 export const moneyAnswer = z.object({ amount: z.string(), currency }).openapi('Money');

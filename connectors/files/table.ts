@@ -91,6 +91,24 @@ export async function checkHead(input: TableInput): Promise<void> {
   for await (const _ of readTable(input)) return;
 }
 
+const NUMBER = /^-?\d+(\.\d+)?$/;
+/** A cell that may hold an amount: a number is none of the formulas that are made harmless, whatever its sign. */
+export const numberedCell = (text: string): string => (NUMBER.test(text) ? text : escapeFormula(text));
+
+/** A table with any header (at most 26 columns) in either format. Its cells are written as they are: see `numberedCell`. */
+export function writeFile(
+  format: FileFormat,
+  header: readonly string[],
+  rows: AsyncIterable<readonly string[]>,
+  sheetName: string,
+): AsyncGenerator<Buffer> {
+  async function* all() {
+    yield header;
+    yield* rows;
+  }
+  return format === 'csv' ? writeCsv(all()) : writeXlsx(all(), sheetName);
+}
+
 /** A table with any header as CSV. */
 export function writeCells(header: readonly string[], rows: AsyncIterable<readonly string[]>): AsyncGenerator<Buffer> {
   async function* all() {

@@ -1,8 +1,6 @@
 /** What holds for a stock call on every platform, whatever its wire looks like. */
 import { type Platform, type PlatformCapabilities, PlatformError, type StockEntry } from '../port';
 
-const LARGEST_QUANTITY = 10_000_000;
-
 /**
  * Refuses a call that the platform would not take either, before anything is sent.
  * @throws PlatformError `rejected` / `invalid_call`: the caller composed it wrongly; repeating it is useless.
@@ -25,8 +23,8 @@ export function checkStockCall(
   }
   for (const entry of entries) {
     if (!isDigits(entry.itemId) || !isDigits(entry.modelId)) refuse('an id is not a number');
-    if (!Number.isInteger(entry.quantity) || entry.quantity < 0 || entry.quantity > LARGEST_QUANTITY) {
-      refuse(`a quantity is not a whole number from 0 to ${LARGEST_QUANTITY}`);
+    if (!Number.isInteger(entry.quantity) || entry.quantity < 0 || entry.quantity > stockCall.largestQuantity) {
+      refuse(`a quantity is not a whole number from 0 to ${stockCall.largestQuantity}`);
     }
   }
 }

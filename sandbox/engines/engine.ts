@@ -19,6 +19,7 @@ process.on('exit', () => {
 export interface EngineSpec {
   readonly name: string;
   readonly binary: string;
+  readonly environment?: Readonly<Record<string, string>>;
   /** Must name `folder`, so that an engine that a killed run left behind can be told by its command line. */
   readonly args: readonly string[];
   /** Absolute. The engine's files; it is also its home, so that no setting of the user's reaches it. */
@@ -107,7 +108,10 @@ export class Engine {
       cwd: this.spec.folder,
       detached: true,
       stdio: ['ignore', output, output],
-      env: { PATH: process.env.PATH, HOME: this.spec.folder, TMPDIR: process.env.TMPDIR, LANG: 'C.UTF-8' },
+      env: {
+        ...{ PATH: process.env.PATH, HOME: this.spec.folder, TMPDIR: process.env.TMPDIR, LANG: 'C.UTF-8' },
+        ...this.spec.environment,
+      },
     });
     closeSync(output);
     this.child = child;

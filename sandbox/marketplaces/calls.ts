@@ -3,6 +3,8 @@ import type { SandboxPlatform } from './state';
 
 export interface ReceivedCall {
   readonly at: number;
+  /** Null: no answer was sent. */
+  answeredAt: number | null;
   readonly platform: SandboxPlatform;
   shopId: string | null;
   readonly method: string;
@@ -14,6 +16,8 @@ export interface ReceivedCall {
   fault: string | null;
   /** What a stock call wanted to write. */
   entries: { itemId: string; modelId: string; quantity: number }[];
+  /** What a call wanted an item's pre-order to be. */
+  preOrder: { itemId: string; on: boolean } | null;
 }
 
 export interface CallFilter {
@@ -32,6 +36,7 @@ export class ReceivedCalls {
   begin(platform: SandboxPlatform, method: string, path: string): ReceivedCall {
     const call: ReceivedCall = {
       at: Date.now(),
+      answeredAt: null,
       platform,
       shopId: null,
       method,
@@ -40,6 +45,7 @@ export class ReceivedCalls {
       code: null,
       fault: null,
       entries: [],
+      preOrder: null,
     };
     this.calls.push(call);
     if (this.calls.length > CALLS_KEPT) this.calls.splice(0, CALLS_KEPT / 10);

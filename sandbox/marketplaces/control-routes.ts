@@ -227,7 +227,19 @@ function addOrderRoutes(router: Router, world: World, pushes: Pushes): void {
     const order = orderOf(world, req);
     const change = orderChange.parse(req.body);
     order.state = change.state;
-    order.updatedAt = world.now();
+    for (const line of order.lines) {
+      const state = change.lines?.[line.lineId];
+      if (state !== undefined) line.state = state;
+    }
+    const { trackingNumber } = change;
+    if (trackingNumber !== undefined) {
+      const lineIds = order.lines.map(({ lineId }) => lineId);
+      order.shipments = [
+        { packageId: `OWN${world.store.number()}`, lineIds, carrier: null, trackingNumber, left: true },
+      ];
+    }
+    // An answer of the shop may stand a second ahead: what comes after it is never older. Lines change one by one, in one second too.
+    order.updatedAt = Math.max(world.now(), order.updatedAt + (change.lines ? 1000 : 0));
     world.store.changed();
     const shop = world.store.shop(order.platform, order.shopId);
     const sent = change.send === false || !shop ? [] : pushes.announce(order, shop);

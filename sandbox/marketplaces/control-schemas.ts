@@ -47,7 +47,14 @@ export const orderInput = z.strictObject({
 });
 export type OrderInput = z.input<typeof orderInput>;
 
-export const orderChange = z.strictObject({ state: z.enum(SANDBOX_ORDER_STATES), send: z.boolean().optional() });
+export const orderChange = z.strictObject({
+  state: z.enum(SANDBOX_ORDER_STATES),
+  /** Lazada: lines that are in another state than their order. */
+  lines: z.record(z.string(), z.enum(['cancel_requested', 'cancelled'])).optional(),
+  /** It left with everything, by the platform's own pages, under this number. */
+  trackingNumber: z.string().optional(),
+  send: z.boolean().optional(),
+});
 export type OrderChange = z.input<typeof orderChange>;
 
 export const pushRepeat = z.strictObject({
@@ -61,11 +68,14 @@ export const faultInput = z.strictObject({
   shopId: id.optional(),
   pathContains: z.string().optional(),
   times: z.number().int().min(1).optional(),
+  rate: z.number().min(0).max(1).optional(),
+  seed: z.number().int().min(0).optional(),
   delayMs: z.number().int().min(0).max(600_000).optional(),
   retryAfterS: z.number().int().min(0).max(3600).optional(),
   items: z.array(id).optional(),
   floor: z.number().int().min(0).optional(),
   silent: z.boolean().optional(),
+  busy: z.boolean().optional(),
   copies: z.number().int().min(1).max(100).optional(),
 });
 export type FaultInput = z.input<typeof faultInput>;

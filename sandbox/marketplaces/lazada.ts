@@ -1,6 +1,7 @@
 /** Lazada Open Platform as the vendor's documentation describes it (platforms.md, Lazada). */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { labelPdf } from './documents';
 import {
   holdsAccess,
   issueTokens,
@@ -20,6 +21,7 @@ const ACCESS_S = 7 * 24 * 3600;
 const REFRESH_S = 30 * 24 * 3600;
 const SKUS_PER_CALL = 50;
 const PRODUCTS_PER_PAGE = 50;
+const ORDERS_PER_PAGE = 100;
 
 /** One country per currency; the vendor runs no other. */
 export const LAZADA_COUNTRY: Readonly<Record<string, string>> = {
@@ -34,6 +36,7 @@ export const LAZADA_COUNTRY: Readonly<Record<string, string>> = {
 const STATUS: Readonly<Record<SandboxOrderState, string>> = {
   unpaid: 'unpaid',
   ready_to_ship: 'pending',
+  to_pickup: 'ready_to_ship',
   shipped: 'shipped',
   completed: 'delivered',
   cancel_requested: 'pending',
@@ -78,10 +81,14 @@ const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler 
   '/products/get': { method: 'GET', handle: getProducts },
   '/product/item/get': { method: 'GET', handle: getProductItem },
   '/product/stock/sellable/update': { method: 'POST', handle: updateStock },
+  '/orders/get': { method: 'GET', handle: getOrders },
+  '/order/reverse/cancel/validate': { method: 'GET', handle: validateCancel },
+  '/order/reverse/cancel/create': { method: 'POST', handle: createCancel },
   '/order/get': { method: 'GET', handle: getOrder },
   '/order/items/get': { method: 'GET', handle: getOrderItems },
   '/order/fulfill/pack': { method: 'POST', handle: packOrder },
   '/order/package/rts': { method: 'POST', handle: readyToShip },
+  '/order/package/document/get': { method: 'POST', handle: getDocument },
 };
 
 function answer(world: World, request: VendorRequest): VendorAnswer {
@@ -284,8 +291,8 @@ function updateStock(
     const named = partial?.items
       ? partial.items.includes(line.modelId) || partial.items.includes(line.itemId)
       : index === 0;
-    const refused =
-      partial && named ? { code: '4224', message: 'SKU can not be edited' } : refusal(world, shop, line, item, model);
+    const words = partial?.busy ? 'System is busy, please try again later' : 'SKU can not be edited';
+    const refused = partial && named ? { code: '4224', message: words } : refusal(world, shop, line, item, model);
     if (refused) {
       detail.push({
         ...refused,
@@ -328,6 +335,86 @@ function findOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<
 /** `2026-11-21 20:00:00 +0800`, as the vendor writes times. */
 export function lazadaTime(time: number): string {
   return `${new Date(time + 8 * 3600_000).toISOString().slice(0, 19).replace('T', ' ')} +0800`;
+}
+
+/** Bounds to the second: from `update_after` on, until before `update_before`. */
+function getOrders(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const offset = Number(parameters.offset ?? 0);
+  const limit = Number(parameters.limit ?? 100);
+  if (!Number.isInteger(limit) || limit < 1 || limit > ORDERS_PER_PAGE)
+    return failed('19', `E019: "${parameters.limit}" Invalid Limit`);
+  if (!Number.isInteger(offset) || offset < 0) return failed('14', `E014: "${parameters.offset}" Invalid Offset`);
+  if (!parameters.update_after && !parameters.created_after)
+    return failed('20', 'E020: Either created_after or update_after is mandatory');
+  const timeOf = (name: string, otherwise: number) => (parameters[name] ? Date.parse(parameters[name]) : otherwise);
+  const [after, before] = [timeOf('update_after', 0), timeOf('update_before', Number.MAX_SAFE_INTEGER)];
+  if (Number.isNaN(after) || Number.isNaN(before)) return failed('17', 'E017: Invalid Date Format');
+  const turn = parameters.sort_direction === 'DESC' ? -1 : 1;
+  const found = world.store.state.orders
+    .filter(({ platform, shopId }) => platform === 'lazada' && shopId === shop.shopId)
+    .filter(({ updatedAt }) => Math.floor(updatedAt / 1000) * 1000 >= after && updatedAt < before)
+    .sort((a, b) => turn * (a.updatedAt - b.updatedAt || (a.orderNumber < b.orderNumber ? -1 : 1)));
+  const page = found.slice(offset, offset + limit);
+  return succeeded({
+    data: {
+      count: page.length,
+      countTotal: found.length,
+      orders: page.map((order) => ({
+        order_id: integer(order.orderNumber),
+        order_number: integer(order.orderNumber),
+        created_at: lazadaTime(order.createdAt),
+        updated_at: lazadaTime(order.updatedAt),
+        statuses: [...new Set(order.lines.map((line) => statusOfLine(order, line)))],
+        items_count: order.lines.length,
+      })),
+    },
+  });
+}
+
+const CANCEL_REASONS = [
+  { reason_id: 15, reason_name: 'Out of Stock' },
+  { reason_id: 21, reason_name: 'Customer unreachable or asks for it' },
+  { reason_id: 28, reason_name: 'Outside of the delivery area' },
+];
+
+/** The order and its lines that a cancellation names, where all of them may be cancelled. */
+function cancellable(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>) {
+  const order = findOrder(world, shop, parameters);
+  const lines: readonly string[] = (parameters.order_item_id_list ?? '').match(/\d+/g) ?? [];
+  const isKnown = lines.length > 0 && lines.every((id) => order?.lines.some(({ lineId }) => lineId === id));
+  const isOpen = order && ['unpaid', 'ready_to_ship', 'cancel_requested'].includes(order.state);
+  const named = order?.lines.filter(({ lineId }) => lines.includes(lineId)) ?? [];
+  const isOver = named.some((line) => line.state === 'cancelled' || (order && shipmentOfLine(order, line)?.left));
+  return { order, isKnown, named, isOpen: Boolean(isOpen && !isOver) };
+}
+
+function validateCancel(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const { order, isKnown, isOpen } = cancellable(world, shop, parameters);
+  if (!order || !isKnown) return failed('16', `E016: "${parameters.order_id}" Invalid Order ID`);
+  return succeeded({
+    data: {
+      tip_type: isOpen ? 'INFO' : 'WARN',
+      tip_content: isOpen ? '' : 'The order status can not be cancelled',
+      reason_options: isOpen ? CANCEL_REASONS : [],
+    },
+  });
+}
+
+function createCancel(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const { order, isKnown, named, isOpen } = cancellable(world, shop, parameters);
+  if (!order || !isKnown) return failed('16', `E016: "${parameters.order_id}" Invalid Order ID`);
+  const isReason = CANCEL_REASONS.some(({ reason_id: id }) => String(id) === parameters.reason_id);
+  if (!isOpen || !isReason) return failed('31', 'E031: The order status can not be cancelled');
+  // Taken; the order is cancelled in the background, later.
+  if (world.faults.take('lazada', 'not_done_yet', { shopId: shop.shopId, path: '/order/reverse/cancel/create' }))
+    return succeeded({ data: { success: true } });
+  // Lines alone, as long as others are left.
+  const others = order.lines.filter((line) => line.state !== 'cancelled' && !named.includes(line));
+  if (others.length === 0) order.state = 'cancelled';
+  else for (const line of named) line.state = 'cancelled';
+  order.updatedAt = Math.max(world.now(), order.updatedAt + 1000);
+  world.store.changed();
+  return succeeded({ data: { success: true } });
 }
 
 function getOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
@@ -390,17 +477,21 @@ function orderItem(shop: SandboxShop, order: SandboxOrder, line: SandboxOrderLin
     shipping_type: 'Dropshipping',
     shipment_provider: order.shipping === 'platform_logistics' ? 'LEX' : provider[order.shipping],
     delivery_option_sof: order.shipping === 'self_delivery' ? 1 : 0,
-    cancel_return_initiator: order.state === 'cancel_requested' ? 'cancellation-customer' : '',
+    cancel_return_initiator: (line.state ?? order.state) === 'cancel_requested' ? 'cancellation-customer' : '',
   };
 }
 
 const shipmentOfLine = (order: SandboxOrder, { lineId }: SandboxOrderLine) =>
   order.shipments.find(({ lineIds }) => lineIds.includes(lineId));
 
+/** Nothing says no to a buyer's wish: what its seller packs and sends all the same goes its way. */
+const isHere = ({ state }: SandboxOrder) => state === 'ready_to_ship' || state === 'cancel_requested';
+
 /** Lines of an order leave in parcels of their own. */
 function statusOfLine(order: SandboxOrder, line: SandboxOrderLine): string {
+  if (line.state === 'cancelled') return STATUS.cancelled;
   const shipment = shipmentOfLine(order, line);
-  if (order.state !== 'ready_to_ship' || !shipment) return STATUS[order.state];
+  if (!isHere(order) || !shipment) return STATUS[order.state];
   return shipment.left ? 'ready_to_ship' : 'packed';
 }
 
@@ -431,7 +522,7 @@ function packOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<
   const lines = (wanted.order_item_list ?? []).map(String);
   const entries = lines.map((lineId) => {
     const line = order.lines.find((one) => one.lineId === lineId);
-    const free = line && order.state === 'ready_to_ship' && !shipmentOfLine(order, line);
+    const free = line && line.state !== 'cancelled' && isHere(order) && !shipmentOfLine(order, line);
     return free
       ? { order_item_id: integer(lineId), item_err_code: '0', msg: 'success', package_id: packageId }
       : { order_item_id: integer(lineId), item_err_code: '31', msg: 'The order item status can not be packed' };
@@ -439,7 +530,7 @@ function packOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<
   if (entries.every(({ item_err_code: code }) => code === '0')) {
     const carrier = typeof asked.shipment_provider_code === 'string' ? asked.shipment_provider_code : null;
     order.shipments.push({ packageId, lineIds: lines, carrier, trackingNumber: null, left: false });
-    order.updatedAt = world.now();
+    order.updatedAt = Math.max(world.now(), order.updatedAt);
     world.store.changed();
   }
   return result({ pack_order_list: [{ order_id: integer(order.orderNumber), order_item_list: entries }] });
@@ -458,36 +549,59 @@ function readyToShip(world: World, shop: SandboxShop, parameters: Readonly<Recor
         one.shipments.some(({ packageId }) => packageId === id),
     );
     const shipment = order?.shipments.find(({ packageId }) => packageId === id);
-    if (!order || !shipment || order.state !== 'ready_to_ship')
+    if (!order || !shipment || !isHere(order))
       return { package_id: id, item_err_code: '20', msg: 'The package can not be shipped' };
     shipment.left = true;
     shipment.trackingNumber = typeof tracking === 'string' ? tracking : null;
     const gone = order.shipments.flatMap(({ left, lineIds }) => (left ? lineIds : []));
-    if (order.lines.every(({ lineId }) => gone.includes(lineId))) order.state = 'shipped';
-    order.updatedAt = world.now();
+    if (order.lines.every(({ lineId, state }) => state === 'cancelled' || gone.includes(lineId)))
+      order.state = 'shipped';
+    order.updatedAt = Math.max(world.now(), order.updatedAt);
     world.store.changed();
     return { package_id: id, item_err_code: '0', msg: 'success' };
   });
   return result({ packages: entries });
 }
 
+function getDocument(world: World, shop: SandboxShop, parameters: Readonly<Record<string, string>>): VendorAnswer {
+  const asked = jsonOf(parameters.getDocumentReq ?? '') as {
+    doc_type?: unknown;
+    packages?: { package_id?: unknown }[];
+  } | null;
+  const ids = asked?.packages?.map(({ package_id: id }) => String(id)) ?? [];
+  if (asked?.doc_type !== 'PDF' || ids.length === 0) return failed('5', 'E005: Invalid Request Format');
+  const orders = world.store.state.orders.filter(
+    ({ platform, shopId, state, shipments }) =>
+      platform === 'lazada' &&
+      shopId === shop.shopId &&
+      state !== 'cancelled' &&
+      shipments.some(({ packageId }) => ids.includes(packageId)),
+  );
+  if (orders.length === 0) return failed('20', 'E020: The package is not found');
+  const file = labelPdf(['Lazada', ...orders.map(({ orderNumber }) => orderNumber)]).toString('base64');
+  return result({ doc_type: 'PDF', file });
+}
+
 /** One message per order line; a buyer's wish to cancel comes as a reverse order. */
 export function lazadaOrderPush(order: SandboxOrder, shop: SandboxShop, now: number): unknown[] {
   const updatedAt = Math.floor(order.updatedAt / 1000);
-  const reverse = order.state === 'cancel_requested';
-  return order.lines.map((line) => ({
-    seller_id: order.shopId,
-    message_type: reverse ? 10 : 0,
-    data: {
-      ...(reverse ? { reverse_order_id: integer(`7${line.lineId}`), reverse_status: 'CANCEL_INIT' } : {}),
-      ...(reverse ? {} : { order_status: STATUS[order.state] }),
-      trade_order_id: integer(order.orderNumber),
-      trade_order_line_id: integer(line.lineId),
-      status_update_time: updatedAt,
-    },
-    timestamp: Math.floor(now / 1000),
-    site: `lazada_${LAZADA_COUNTRY[shop.currency] ?? 'my'}`,
-  }));
+  return order.lines.map((line) => {
+    const state = line.state ?? order.state;
+    const reverse = state === 'cancel_requested';
+    return {
+      seller_id: order.shopId,
+      message_type: reverse ? 10 : 0,
+      data: {
+        ...(reverse ? { reverse_order_id: integer(`7${line.lineId}`), reverse_status: 'CANCEL_INIT' } : {}),
+        ...(reverse ? {} : { order_status: STATUS[state] }),
+        trade_order_id: integer(order.orderNumber),
+        trade_order_line_id: integer(line.lineId),
+        status_update_time: updatedAt,
+      },
+      timestamp: Math.floor(now / 1000),
+      site: `lazada_${LAZADA_COUNTRY[shop.currency] ?? 'my'}`,
+    };
+  });
 }
 
 /** Lower hex HMAC-SHA256 of app key + body. */

@@ -1,5 +1,6 @@
 /** Signed pushes to the hub, retried as the vendors do while the answer is not 2xx. */
 import { randomUUID } from 'node:crypto';
+import pLimit from 'p-limit';
 import { lazadaOrderPush, lazadaPushSignature } from './lazada';
 import { shopeeOrderPush, shopeePushSignature } from './shopee';
 import type { SandboxOrder, SandboxPlatform, SandboxPush, SandboxShop } from './state';
@@ -19,10 +20,13 @@ export const DEFAULT_PUSH_TIMING: PushTiming = {
 };
 
 const SHUFFLE_MS = 500;
+/** How many pushes a platform sends to one hub at a time: the time limit counts from the sending, not from the queue. */
+const SENT_AT_ONCE = 16;
 
 export class Pushes {
   private readonly timers = new Set<NodeJS.Timeout>();
   private readonly shuffled = new Map<SandboxPlatform, { pushes: SandboxPush[]; timer: NodeJS.Timeout }>();
+  private readonly senders = new Map<SandboxPlatform, ReturnType<typeof pLimit>>();
   private closed = false;
 
   constructor(
@@ -68,6 +72,7 @@ export class Pushes {
   reset(): void {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
+    for (const sender of this.senders.values()) sender.clearQueue();
     for (const { timer } of this.shuffled.values()) clearTimeout(timer);
     this.shuffled.clear();
   }
@@ -81,7 +86,7 @@ export class Pushes {
     const target = { shopId: push.shopId, path: '/push' };
     const { faults } = this.world;
     if (faults.take(push.platform, 'push_drop', target)) {
-      push.state = 'dropped';
+      this.lose(push, 'dropped');
       return;
     }
     const duplicate = faults.take(push.platform, 'push_duplicate', target);
@@ -110,12 +115,22 @@ export class Pushes {
     if (this.closed) return;
     const timer = setTimeout(() => {
       this.timers.delete(timer);
-      void this.attempt(push);
+      void this.inTurn(push);
     }, waitMs);
     this.timers.add(timer);
   }
 
+  private inTurn(push: SandboxPush): Promise<void> {
+    let sender = this.senders.get(push.platform);
+    if (!sender) {
+      sender = pLimit(SENT_AT_ONCE);
+      this.senders.set(push.platform, sender);
+    }
+    return sender(() => this.attempt(push));
+  }
+
   private async attempt(push: SandboxPush): Promise<void> {
+    if (this.closed || push.state !== 'pending') return;
     const status = await this.post(push);
     if (this.closed || push.state !== 'pending') return;
     if (status !== null && status >= 200 && status < 300) {
@@ -124,8 +139,16 @@ export class Pushes {
       return;
     }
     const waitMs = this.timing.retryMs[push.attempts.length - 1];
-    if (waitMs === undefined) push.state = 'given_up';
+    if (waitMs === undefined) this.lose(push, 'given_up');
     else this.schedule(push, waitMs);
+    this.world.store.changed();
+  }
+
+  /** Not taken, and not tried again. */
+  private lose(push: SandboxPush, state: 'dropped' | 'given_up'): void {
+    push.state = state;
+    push.lostAt = this.world.now();
+    push.messageId = this.world.store.number();
     this.world.store.changed();
   }
 

@@ -1,5 +1,6 @@
 /** Shopee Open Platform v2 as the vendor's documentation describes it (platforms.md, Shopee). */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { labelPdf } from './documents';
 import {
   holdsAccess,
   issueTokens,
@@ -22,10 +23,15 @@ const MODELS_PER_CALL = 50;
 const ITEMS_PER_PAGE = 100;
 const ITEMS_PER_INFO = 50;
 const ORDERS_PER_DETAIL = 50;
+const ORDERS_PER_PAGE = 100;
+const ORDER_WINDOW_S = 15 * 24 * 3600;
+const LOST_PER_CALL = 100;
+const LOST_KEPT_MS = 3 * 24 * 3600_000;
 
 export const SHOPEE_STATUS: Readonly<Record<SandboxOrderState, string>> = {
   unpaid: 'UNPAID',
   ready_to_ship: 'READY_TO_SHIP',
+  to_pickup: 'PROCESSED',
   shipped: 'SHIPPED',
   completed: 'COMPLETED',
   cancel_requested: 'IN_CANCEL',
@@ -75,21 +81,38 @@ const SHOP_PATHS: Readonly<Record<string, { method: string; handle: ShopHandler 
   '/api/v2/product/get_item_base_info': { method: 'GET', handle: getItemBaseInfo },
   '/api/v2/product/get_model_list': { method: 'GET', handle: getModelList },
   '/api/v2/product/update_stock': { method: 'POST', handle: updateStock },
+  '/api/v2/order/get_order_list': { method: 'GET', handle: getOrderList },
+  '/api/v2/product/update_item': { method: 'POST', handle: updateItem },
   '/api/v2/order/get_order_detail': { method: 'GET', handle: getOrderDetail },
+  '/api/v2/order/cancel_order': { method: 'POST', handle: cancelOrder },
+  '/api/v2/order/handle_buyer_cancellation': { method: 'POST', handle: handleBuyerCancellation },
   '/api/v2/logistics/get_shipping_parameter': { method: 'GET', handle: getShippingParameter },
   '/api/v2/logistics/ship_order': { method: 'POST', handle: shipOrder },
+  '/api/v2/logistics/get_tracking_number': { method: 'GET', handle: getTrackingNumber },
+  '/api/v2/logistics/create_shipping_document': { method: 'POST', handle: createLabel },
+  '/api/v2/logistics/get_shipping_document_result': { method: 'POST', handle: getLabelState },
+  '/api/v2/logistics/download_shipping_document': { method: 'POST', handle: downloadLabel },
+};
+
+const PUBLIC_PATHS: Readonly<
+  Record<string, { method: string; handle: (world: World, request: VendorRequest) => VendorAnswer }>
+> = {
+  '/api/v2/auth/token/get': { method: 'POST', handle: getToken },
+  '/api/v2/auth/access_token/get': { method: 'POST', handle: refreshToken },
+  '/api/v2/push/get_lost_push_message': { method: 'GET', handle: getLostPushes },
+  '/api/v2/push/confirm_consumed_lost_push_message': { method: 'POST', handle: confirmLostPushes },
 };
 
 function answer(world: World, request: VendorRequest): VendorAnswer {
   const { path, query } = request;
   const shopPath = Object.hasOwn(SHOP_PATHS, path) ? SHOP_PATHS[path] : undefined;
-  const isToken = path === '/api/v2/auth/token/get' || path === '/api/v2/auth/access_token/get';
-  if (!shopPath && !isToken) return failed(404, 'error_not_found', 'The request path is incorrect.');
-  if (request.method !== (shopPath?.method ?? 'POST'))
-    return failed(405, 'error_param', 'The request method is wrong.');
+  const publicPath = Object.hasOwn(PUBLIC_PATHS, path) ? PUBLIC_PATHS[path] : undefined;
+  const known = shopPath ?? publicPath;
+  if (!known) return failed(404, 'error_not_found', 'The request path is incorrect.');
+  if (request.method !== known.method) return failed(405, 'error_param', 'The request method is wrong.');
   const wrong = checkSignature(world, request, shopPath !== undefined);
   if (wrong) return wrong;
-  if (!shopPath) return path.endsWith('/token/get') ? getToken(world, request) : refreshToken(world, request);
+  if (!shopPath) return (publicPath as NonNullable<typeof publicPath>).handle(world, request);
   const shop = world.store.shop('shopee', query.get('shop_id') ?? '');
   if (!shop || !holdsAccess(shop, query.get('access_token') ?? '', world.now())) {
     return failed(403, 'invalid_acceess_token', 'Invalid access_token, please have a check.');
@@ -290,7 +313,8 @@ function updateStock(world: World, shop: SandboxShop, request: VendorRequest): V
   if (partial) request.call.fault = 'partial_failure';
   const results = lines.map((line, index) => {
     const named = partial?.items ? partial.items.includes(line.modelId) || partial.items.includes(itemId) : index === 0;
-    const reason = partial && named ? 'Model is not editable.' : refusal(world, shop, item, line);
+    const words = partial?.busy ? 'System is busy, please try again later.' : 'Model is not editable.';
+    const reason = partial && named ? words : refusal(world, shop, item, line);
     return { line, reason };
   });
   for (const { line, reason } of results) if (reason === null) write(world, item, line);
@@ -306,6 +330,28 @@ function updateStock(world: World, shop: SandboxShop, request: VendorRequest): V
   const error = 'error_busi_update_stock_failed';
   const message = 'Update stock failed, please check failure_list for detailed reason';
   return { ...answer, code: error, body: { ...(answer.body as object), error, message } };
+}
+
+/** Of an item's fields, those of pre-order. */
+function updateItem(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const wanted = body?.pre_order as { is_pre_order?: unknown; days_to_ship?: unknown } | undefined;
+  const days = wanted?.days_to_ship;
+  if (!body || typeof wanted?.is_pre_order !== 'boolean')
+    return failed(200, 'error_param', 'Wrong parameters, detail: pre_order is invalid.');
+  if (wanted.is_pre_order && (!Number.isInteger(days) || (days as number) < 1 || (days as number) > 90))
+    return failed(200, 'error_param', 'Wrong parameters, detail: days_to_ship is invalid.');
+  request.call.preOrder = { itemId: String(body.item_id), on: wanted.is_pre_order };
+  const item = shop.items.find((candidate) => candidate.itemId === String(body.item_id));
+  if (!item || item.status === 'deleted') return failed(200, 'error_item_not_found', 'Product not found.');
+  if (item.status === 'banned') return failed(200, 'error_item_uneditable', 'Item is banned and can not be edited.');
+  const fault = world.faults.peek('shopee', 'refuse_pre_order', { shopId: shop.shopId, path: request.path });
+  if (fault && (!fault.items || fault.items.includes(item.itemId)))
+    return failed(200, 'error_busi', 'The category does not allow pre-order.');
+  if (wanted.is_pre_order) item.preOrder = { daysToShip: days as number };
+  else delete item.preOrder;
+  item.updatedAt = world.now();
+  return succeeded({ item_id: integer(item.itemId) });
 }
 
 function stockLines(body: Record<string, unknown> | null): StockLine[] | null {
@@ -337,6 +383,99 @@ function write(world: World, item: SandboxItem, line: StockLine): void {
   if (!model) return;
   model.stock = line.quantity;
   item.updatedAt = world.now();
+}
+
+/** The cursor is opaque to the caller; here it is where the page begins, after the last order it showed. */
+function getOrderList(world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
+  const number = (name: string) => Number(query.get(name) ?? Number.NaN);
+  const [from, to, size] = [number('time_from'), number('time_to'), number('page_size')];
+  if (!['create_time', 'update_time'].includes(query.get('time_range_field') ?? ''))
+    return failed(200, 'order.order_list_invalid_time', 'time_range_field is invalid.');
+  if (!Number.isInteger(from) || !Number.isInteger(to) || from > to || to - from > ORDER_WINDOW_S)
+    return failed(200, 'order.order_list_invalid_time', 'Time range should be within 15 days.');
+  if (!Number.isInteger(size) || size < 1 || size > ORDERS_PER_PAGE)
+    return failed(200, 'error_param', `page_size should be in range [1,${ORDERS_PER_PAGE}].`);
+  const field = query.get('time_range_field') === 'create_time' ? 'createdAt' : 'updatedAt';
+  const secondOf = (order: SandboxOrder) => Math.floor(order[field] / 1000);
+  const found = world.store.state.orders
+    .filter(({ platform, shopId }) => platform === 'shopee' && shopId === shop.shopId)
+    .filter((order) => secondOf(order) >= from && secondOf(order) <= to)
+    .sort((a, b) => a[field] - b[field] || (a.orderNumber < b.orderNumber ? -1 : 1));
+  const cursor = query.get('cursor') ?? '';
+  if (!/^\d*$/.test(cursor)) return failed(200, 'error_param', 'cursor is invalid.');
+  const offset = Number(cursor);
+  const page = found.slice(offset, offset + size);
+  const more = offset + page.length < found.length;
+  return succeeded({
+    more,
+    next_cursor: more ? String(offset + page.length) : '',
+    order_list: page.map((order) => ({ order_sn: order.orderNumber, booking_sn: '' })),
+  });
+}
+
+const CANCEL_REASONS = ['OUT_OF_STOCK', 'CUSTOMER_REQUEST', 'UNDELIVERABLE_AREA', 'COD_NOT_SUPPORTED'];
+
+function cancelOrder(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const order = orderOf(world, shop, String(body?.order_sn ?? ''));
+  if (!order) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  const reason = String(body?.cancel_reason ?? '');
+  const items = body?.item_list;
+  if (!CANCEL_REASONS.includes(reason) || (reason === 'OUT_OF_STOCK' && (!Array.isArray(items) || items.length === 0)))
+    return failed(200, 'error_param', 'Wrong parameters, detail: cancel_reason or item_list is invalid.');
+  if (order.state !== 'unpaid' && order.state !== 'ready_to_ship')
+    return failed(200, 'order.error_status_limit', 'The order status does not support cancellation.');
+  return moveTo(world, order, 'cancelled');
+}
+
+function handleBuyerCancellation(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const body = jsonBody(request);
+  const order = orderOf(world, shop, String(body?.order_sn ?? ''));
+  if (!order) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  if (body?.operation !== 'ACCEPT' && body?.operation !== 'REJECT')
+    return failed(200, 'error_param', 'Wrong parameters, detail: operation is invalid.');
+  if (order.state !== 'cancel_requested')
+    return failed(200, 'order.error_status_limit', 'The buyer does not ask for a cancellation.');
+  return moveTo(world, order, body.operation === 'ACCEPT' ? 'cancelled' : 'ready_to_ship');
+}
+
+/** At least a second later than before: the vendor counts in seconds, and tells states apart by them. */
+function moveTo(world: World, order: SandboxOrder, state: SandboxOrderState): VendorAnswer {
+  order.state = state;
+  order.updatedAt = Math.max(world.now(), order.updatedAt + 1000);
+  world.store.changed();
+  return succeeded({ update_time: Math.floor(order.updatedAt / 1000) });
+}
+
+const lostOf = (world: World) =>
+  world.store.state.pushes.filter(
+    (push) =>
+      push.platform === 'shopee' &&
+      push.lostAt !== undefined &&
+      push.lostAt > world.now() - LOST_KEPT_MS &&
+      !push.confirmed,
+  );
+
+/** The earliest hundred that were neither taken nor confirmed. */
+function getLostPushes(world: World): VendorAnswer {
+  const lost = lostOf(world).sort((a, b) => (a.messageId ?? 0) - (b.messageId ?? 0));
+  const page = lost.slice(0, LOST_PER_CALL);
+  return succeeded({
+    push_message_list: page.map((push) => {
+      const { data, ...message } = JSON.parse(push.body) as { data: unknown };
+      return { ...message, data: JSON.stringify(data) };
+    }),
+    has_next_page: lost.length > page.length,
+    last_message_id: page.at(-1)?.messageId ?? 0,
+  });
+}
+
+function confirmLostPushes(world: World, request: VendorRequest): VendorAnswer {
+  const upTo = jsonBody(request)?.last_message_id;
+  if (!Number.isInteger(upTo)) return failed(200, 'error_param', 'last_message_id is invalid.');
+  for (const push of lostOf(world)) if ((push.messageId ?? 0) <= (upTo as number)) push.confirmed = true;
+  world.store.changed();
+  return succeeded({});
 }
 
 function getOrderDetail(world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
@@ -428,9 +567,56 @@ function shipOrder(world: World, shop: SandboxShop, request: VendorRequest): Ven
     left: true,
   });
   order.state = 'shipped';
-  order.updatedAt = world.now();
+  order.updatedAt = Math.max(world.now(), order.updatedAt);
   world.store.changed();
   return succeeded({});
+}
+
+function getTrackingNumber(world: World, shop: SandboxShop, { query }: VendorRequest): VendorAnswer {
+  const order = orderOf(world, shop, query.get('order_sn') ?? '');
+  if (!order) return failed(200, 'error_not_found', 'Wrong parameters, detail: the order is not found.');
+  return succeeded({ tracking_number: order.shipments[0]?.trackingNumber ?? '', hint: '' });
+}
+
+/** Labels that were asked for, and how often each was looked for: it is ready at the second look. */
+const labels = new WeakMap<SandboxOrder, number>();
+
+function orderToPrint(world: World, shop: SandboxShop, request: VendorRequest): SandboxOrder | undefined {
+  const [wanted] = (jsonBody(request)?.order_list ?? []) as { order_sn?: unknown }[];
+  const order = orderOf(world, shop, String(wanted?.order_sn ?? ''));
+  return order && ['ready_to_ship', 'shipped', 'completed'].includes(order.state) ? order : undefined;
+}
+
+const noLabel = (request: VendorRequest) => {
+  const [wanted] = (jsonBody(request)?.order_list ?? []) as { order_sn?: unknown }[];
+  const reason = {
+    fail_error: 'logistics.package_can_not_print',
+    fail_message: 'The package can not print now.',
+  };
+  return succeeded({ result_list: [{ order_sn: String(wanted?.order_sn ?? ''), status: 'FAILED', ...reason }] });
+};
+
+function createLabel(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const order = orderToPrint(world, shop, request);
+  if (!order) return noLabel(request);
+  labels.set(order, 0);
+  return succeeded({ result_list: [{ order_sn: order.orderNumber, fail_error: '', fail_message: '' }] });
+}
+
+function getLabelState(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const order = orderToPrint(world, shop, request);
+  const looks = order && labels.get(order);
+  if (!order || looks === undefined) return noLabel(request);
+  labels.set(order, looks + 1);
+  const status = looks === 0 ? 'PROCESSING' : 'READY';
+  return succeeded({ result_list: [{ order_sn: order.orderNumber, status, fail_error: '', fail_message: '' }] });
+}
+
+function downloadLabel(world: World, shop: SandboxShop, request: VendorRequest): VendorAnswer {
+  const order = orderToPrint(world, shop, request);
+  if (!order || (labels.get(order) ?? 0) < 2)
+    return failed(200, 'logistics.shipping_document_should_print_first', 'The document is not ready.');
+  return { ...succeeded({}), document: labelPdf(['Shopee', order.orderNumber]) };
 }
 
 /** The push that tells an order's status: code 3. */

@@ -12,6 +12,8 @@ export type SandboxPlatform = (typeof SANDBOX_PLATFORMS)[number];
 export const SANDBOX_ORDER_STATES = [
   'unpaid',
   'ready_to_ship',
+  // Its shipment is arranged; the carrier has not fetched it yet.
+  'to_pickup',
   'shipped',
   'completed',
   'cancel_requested',
@@ -40,6 +42,8 @@ export interface SandboxItem {
   title: string;
   image: string | null;
   status: 'live' | 'hidden' | 'deleted' | 'banned';
+  /** Missing: not in pre-order. */
+  preOrder?: { daysToShip: number };
   updatedAt: number;
   models: SandboxModel[];
 }
@@ -70,6 +74,8 @@ export interface SandboxOrderLine {
   variation: string[];
   price: string;
   quantity: number;
+  /** Lazada: where it is another than its order's. */
+  state?: 'cancel_requested' | 'cancelled';
 }
 
 /** What the seller said of a parcel. */
@@ -104,6 +110,12 @@ export interface SandboxPush {
   body: string;
   state: 'pending' | 'delivered' | 'given_up' | 'dropped' | 'unsent';
   attempts: { at: number; status: number | null; durationMs: number }[];
+  /** Shopee: given up or dropped; kept for whoever asks for lost pushes. Epoch ms. */
+  lostAt?: number;
+  /** Grows with each that was lost. */
+  messageId?: number;
+  /** The hub said that it has it. */
+  confirmed?: boolean;
 }
 
 export interface SandboxState {
@@ -114,7 +126,7 @@ export interface SandboxState {
   pushes: SandboxPush[];
 }
 
-const PUSHES_KEPT = 1000;
+const PUSHES_KEPT = 5000;
 const ORDERS_KEPT = 5000;
 
 export function emptyState(): SandboxState {

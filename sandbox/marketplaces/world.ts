@@ -35,6 +35,8 @@ export interface VendorAnswer {
   readonly body: unknown;
   /** The platform's code, for the list of calls. */
   readonly code: string;
+  /** A PDF, sent instead of the body. */
+  readonly document?: Buffer;
 }
 
 export interface Vendor {
@@ -97,8 +99,10 @@ function hold(req: Request, res: Response, delayMs: number | undefined): Promise
 }
 
 function send(res: Response, call: ReceivedCall, answer: VendorAnswer): void {
+  call.answeredAt = Date.now();
   call.status = answer.status;
   call.code = answer.code;
+  if (answer.document) return void res.status(answer.status).type('application/pdf').end(answer.document);
   res.status(answer.status).type('application/json').end(toVendorJson(answer.body));
 }
 

@@ -1,15 +1,32 @@
 /** The shape of every stored document. `_id` says what is unique; where it is built from other ids, a repeat is a no-op. */
 import type { Permission, Plan } from '../../domain/accounts';
 import type { AuditActor, AuditOutcome } from '../../domain/audit';
+import type {
+  AutomationKind,
+  AutomationSettings,
+  AutoWork,
+  CarrierChoice,
+  Gift,
+  GiftLeftOut,
+} from '../../domain/automation';
 import type { FileFormat, ImportKind } from '../../domain/imports';
+import type { RecordType } from '../../domain/ledger';
 import type { Currency, Rounding } from '../../domain/money';
 import type { EventChannels, NotificationChannel } from '../../domain/notifications';
 import type { Blocker, PackageStatus } from '../../domain/orders';
 import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/partnership';
-import type { Charge, ExchangeRate, FeeSettings, LevelRule, Shipping } from '../../domain/pricing';
-import type { PushRule } from '../../domain/push-rules';
+import type { Charge, ExchangeRate, FeeSettings, LevelRule, LineRate, RateFound, Shipping } from '../../domain/pricing';
+import type { DistributionRule, PushRule } from '../../domain/push-rules';
+import type { LineUnits, ReturnFee } from '../../domain/returns';
 import type { AdjustmentKind, StockLevels } from '../../domain/stock';
-import type { RecallState, ShipmentNotice, SupplyOrderStatus } from '../../domain/supply-orders';
+import type {
+  OutboundState,
+  RecallState,
+  ShipmentNotice,
+  SupplyOrderMove,
+  SupplyOrderStatus,
+} from '../../domain/supply-orders';
+import type { Compensation, DiscrepancyKind, Lack } from '../../domain/verification';
 import type { VisibilityRule } from '../../domain/visibility';
 import type { Sealed } from '../cipher';
 
@@ -20,7 +37,7 @@ export interface AccountDoc {
   inventoryEnabled: boolean;
   /** Orders per calendar month (UTC); null is without limit. */
   orderQuota: number | null;
-  /** Written by whoever writes the account's push rules, so that two conflict. */
+  /** Grows by one with each change of the account's push rules, so that two conflict and each set of rules has a number. */
   ruleTurns?: number;
   createdAt: Date;
 }
@@ -61,6 +78,8 @@ export interface SkuDoc {
   name: string;
   kind: 'single' | 'combination';
   components: { sku: string; quantity: number }[];
+  /** The account's own word for a group of SKUs; push rules name it. */
+  category?: string | null;
   /** Where the SKU's stock comes from, if not from the account itself. */
   mirror: { partnership: string; supplier: string; supplierSku: string } | null;
   /** See StockDoc. */
@@ -127,6 +146,8 @@ export interface SupplierDoc {
    * what the other changes, conflict.
    */
   touched: number;
+  /** Missing while nobody changed it. */
+  pushRule?: DistributionRule;
   /** Grows with each change that may give claims a cause or take one away: rules, products. */
   claimsRevision: number;
   /** Since when claims are to be looked at for that; null when all were. */
@@ -249,35 +270,97 @@ export interface BillingAccountDoc {
   balance: number;
   creditLimit: number;
   creditPeriodDays: number | null;
+  /** Both sides are told when a booking takes the balance below this; null: nobody is. */
+  lowBalance: number | null;
+  /** How many records there are: the number of the last. */
+  records: number;
+  /** When the last was booked. */
+  lastRecordAt: Date | null;
+  /** Since when credit is in use; null while none is. */
+  creditSince: Date | null;
+  /** The end of the credit period; null where there is none. */
+  creditDueAt: Date | null;
+  /** The same until its end was told. */
+  creditTellAt: Date | null;
 }
 
-export const RECORD_TYPES = [
-  'order_push',
-  'push_reversal',
-  'order_recall',
-  'return_refund',
-  'return_charge',
-  'top_up',
-  'adjustment',
-  'manual_entry',
-] as const;
-export type RecordType = (typeof RECORD_TYPES)[number];
+/** An amount in the currency it was given in, and the rate by which it was converted. */
+export interface ConversionDoc {
+  amount: number;
+  currency: Currency;
+  /** An exact decimal string: so many units of the settlement currency are one of this. */
+  rate: string;
+  source: RateFound['source'];
+  /** When a live rate was fetched. */
+  fetchedAt: Date | null;
+}
 
-/** `_id` is the transaction id. One document for both sides; amounts are the distributor's. */
+/** What a record makes good, where it was booked to do so. */
+export interface CorrectionDoc {
+  /** The record before which others are missing, or which is not as it was booked: by its number in the account. */
+  number: number | null;
+  /** The record whose amount it corrects. */
+  record: string | null;
+  /** False where the balance holds the amount already: then only the sum of the records changes. */
+  movesBalance: boolean;
+}
+
+/** `_id` is the transaction id. One document for both sides; amounts are the distributor's. Only ever inserted. */
 export interface RecordDoc {
   _id: string;
   partnership: string;
   supplier: string;
   distributor: string;
+  /** Its place among the account's records, from 1 on without gaps. */
+  number: number;
   type: RecordType;
   package: string | null;
   document: string | null;
   lines: Charge['lines'][number][];
   note: string | null;
+  /** The settlement amount: minor units of the account's currency. */
   amount: number;
   currency: Currency;
+  /** Null where it was given in the account's currency. */
+  given: ConversionDoc | null;
   balanceAfter: number;
+  correction: CorrectionDoc | null;
+  /** Never before that of the record before it. */
   at: Date;
+}
+
+/** One proof of the books, and what came of it. */
+export interface VerificationDoc {
+  _id: string;
+  /** Whose books; null: the whole hub's. */
+  account: string | null;
+  /** Book what makes discrepancies good; a dry run only says which entries. */
+  repair: boolean;
+  dryRun: boolean;
+  status: 'running' | 'done' | 'failed' | 'abandoned';
+  /** By check: documents looked at, discrepancies found, whether it went to its end, and what was not compared, by why. */
+  checks: Record<string, { seen: number; found: number; whole: boolean; apart: Record<string, number> }>;
+  found: number;
+  booked: number;
+  createdAt: Date;
+  endedAt: Date | null;
+}
+
+/** `_id` = verification/kind/subject */
+export interface DiscrepancyDoc {
+  _id: string;
+  verification: string;
+  kind: DiscrepancyKind;
+  subject: string;
+  partnership: string | null;
+  documents: string[];
+  expected: string | null;
+  found: string | null;
+  lacks: Lack | null;
+  /** The entry that would make it good; null where none can. */
+  compensation: Compensation | null;
+  /** The record that did. */
+  booked: string | null;
 }
 
 /** `_id` = supplier/sku */
@@ -415,6 +498,23 @@ export interface ShopDoc {
 }
 
 /** `_id` = SHA-256 of the state. Single use, ten minutes. */
+/** How far a store's orders were polled. `_id` = store. */
+export interface OrderPollDoc {
+  _id: string;
+  account: string;
+  platform: string;
+  /** While the store is connected. */
+  active: boolean;
+  /** Every order that changed until then is in the inbox, or was taken in. */
+  until: Date;
+  /** When a poll last began; the beginning of time where none did since the store was connected. */
+  lookedAt: Date;
+  /** The interval of the schedule there is; null where it is not known. Milliseconds. */
+  everyMs: number | null;
+  /** Why the last poll ended early; null where it did not. */
+  failure: { code: string; detail: string; at: Date } | null;
+}
+
 export interface AuthorizationStateDoc {
   _id: string;
   account: string;
@@ -441,6 +541,8 @@ export interface ListingDoc {
   sku: string | null;
   unconnectedReason: 'no_such_sku' | 'ambiguous' | 'empty_code' | null;
   automatic: boolean;
+  /** The listing is, or is being put, in pre-order; `told`: the platform has said so. Null or missing: it is not. */
+  preOrder?: { daysToShip: number; told: boolean } | null;
   /** How often an order asked for it while it was not connected; see StoreDoc. */
   missed: number;
   updatedAt: Date;
@@ -462,16 +564,24 @@ export interface DueDoc {
   forced: boolean;
   /** Drawn anew with every change; the lane removes the mark only if it is still the one it read. */
   stamp: string;
-  /** How often the platform asked to try this one again. */
+  /** How often the platform asked to try this one again, since its last change. */
   tries: number;
+  /** Calls that carried it since its last result, and brought none. */
+  calls?: number;
   changes: number;
   cause: string;
+  /** The order that alone caused it, with the turn of the rules it keeps; null where anything else changed it, too. */
+  order?: string | null;
+  ruleTurn?: number | null;
+  /** Push Nows that wait for it. */
+  jobs?: string[];
   since: Date;
   /** Set aside by an abandoned lane until the next change. */
   failed: boolean;
 }
 
-export type PushOutcome = 'accepted' | 'refused' | 'failed' | 'skipped';
+export const PUSH_OUTCOMES = ['accepted', 'refused', 'failed', 'skipped', 'plan_excluded'] as const;
+export type PushOutcome = (typeof PUSH_OUTCOMES)[number];
 export interface PushResult {
   quantity: number | null;
   before: number | null;
@@ -496,16 +606,108 @@ export interface PushRecordDoc {
   distributor: string | null;
   /** The last quantity accepted there. */
   accepted: number | null;
-  /** A call went out whose answer is not known (yet): the store may have either quantity. */
+  /** A call went out whose answer was lost: the store may have either quantity. */
   unanswered?: boolean;
+  /** Its stock changed since, and no rule or switch let that through. */
+  passedBy?: boolean;
   latest: PushResult;
-  history: PushResult[];
+  /** How many there were. */
+  results?: number;
+}
+
+/**
+ * `_id` = store. What went out in a call whose answer is not known yet, by listing: as small as a call is. What a lane that
+ * died leaves here goes to the records when its store's next pass begins.
+ */
+export interface StoreCallDoc {
+  _id: string;
+  listings: string[];
+}
+
+/** `_id` = record|place: one of the newest results of a push record. */
+export interface PushHistoryDoc extends PushResult {
+  _id: string;
+  /** Which of the record's results it is, from 0. */
+  number: number;
 }
 
 export interface PushRuleDoc extends Omit<PushRule, 'id'> {
   _id: string;
   account: string;
   updatedAt: Date;
+}
+
+/** `_id` = supplier/revision. Kept for good; the first one is never written. */
+export interface DistributionRuleDoc extends DistributionRule {
+  _id: string;
+  supplier: string;
+  at: Date;
+}
+
+/** `_id` = rule|store|sku. Exists exactly while that SKU is in pre-order in that store under that rule. */
+export interface PreOrderDoc {
+  _id: string;
+  account: string;
+  rule: string;
+  store: string;
+  sku: string;
+  since: Date;
+}
+
+/** A Push Now. `_id` is its job. */
+export interface StockPushDoc {
+  _id: string;
+  account: string;
+  target: PushTarget;
+  /** How far the marking came: the last listing looked at; null before the first. */
+  cursor: string | null;
+  marked: boolean;
+  total: number;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+/** What a Push Now is for. */
+export type PushTarget = { kind: 'all' } | { kind: 'rules' | 'skus' | 'stores' | 'listings'; names: string[] };
+
+/** One listing of a Push Now. `_id` = job|listing */
+export interface StockPushItemDoc {
+  _id: string;
+  job: string;
+  listing: string;
+  store: string;
+  outcome: PushOutcome | 'waiting';
+  expiresAt: Date;
+}
+
+/** `_id` = rule/revision. Kept for good, also of a rule that is gone. */
+export interface PushRuleRevisionDoc {
+  _id: string;
+  account: string;
+  rule: string;
+  revision: number;
+  values: Omit<PushRule, 'id' | 'revision'>;
+  /** In force from this turn of the account's rules until before that one. */
+  fromTurn: number;
+  untilTurn: number;
+  at: Date;
+}
+
+/** What one kind of automation is set to. `_id` = account/kind. */
+export interface AutomationDoc {
+  _id: string;
+  account: string;
+  kind: AutomationKind;
+  settings: AutomationSettings[AutomationKind];
+  /** Grows by one with every saving. */
+  revision: number;
+  updatedAt: Date;
+}
+
+/** A gift that a rule gave; its package, or why it was left out. */
+export interface GiftDoc extends Gift {
+  package: string | null;
+  leftOut: GiftLeftOut | null;
 }
 
 export interface OrderLine {
@@ -515,6 +717,10 @@ export interface OrderLine {
   title: string;
   quantity: number;
   unmappedReason: 'no_such_listing' | 'listing_not_connected' | 'no_such_sku' | null;
+  /** The SKU's code where there is no such SKU yet. */
+  code?: string;
+  /** The seller said by hand which SKU it is. */
+  byHand?: boolean;
 }
 
 export interface OrderDoc {
@@ -532,11 +738,51 @@ export interface OrderDoc {
   currency: string;
   shipping: Shipping;
   lines: OrderLine[];
+  /** What the buyer pays for the goods, in minor units of `currency`; null where it is not known. */
+  amount: number | null;
+  /** The platform waits for the carrier to fetch it. */
+  awaitsPickup: boolean;
+  /** Given at the sync, by mark rules. */
+  tags: string[];
+  marketing: boolean;
+  /** Given at the sync, by gift rules. */
+  gifts: GiftDoc[];
   recipient: Sealed | null;
   packages: string[];
+  /** The last cancellation, asked for by either side. */
+  cancellation?: CancellationDoc | null;
+  /** Lines that the buyer wishes to cancel; `answered`: granted, or both sides were told to settle it. */
+  lineWishes?: { line: string; answered: boolean }[];
   syncedAt: Date | null;
+  /** The turn of the account's push rules when it was synced: the revisions it keeps. */
+  ruleTurn?: number | null;
   placedAt: Date;
   createdAt: Date;
+}
+
+/** Asking for an order's end before it has left. */
+export interface CancellationDoc {
+  /** Grows with each asking. */
+  attempt: number;
+  by: 'seller' | 'buyer';
+  state: 'recalling' | 'telling' | 'cancelled' | 'rejected' | 'withdrawn' | 'failed';
+  /** Not over yet. */
+  open: boolean;
+  reason: string;
+  /** The command that asked, so that a repeat is answered as the first was. */
+  command: string | null;
+  /** The lines that the buyer asks back; null where it is the order. */
+  lines?: string[] | null;
+  /** What the platform is told, once it is known. */
+  answer: 'cancel' | 'accept' | 'reject' | null;
+  /** The recalls it waits for, or waited for. */
+  recalls: { package: string; attempt: number }[];
+  /** The version of the order whose buyer was answered, where the platform took the answer: a wish of a newer one is another. */
+  wish?: number | null;
+  askedAt: Date;
+  endedAt: Date | null;
+  code: string | null;
+  detail: string | null;
 }
 
 export interface PackageLine {
@@ -547,6 +793,8 @@ export interface PackageLine {
   /** Minor units of the settlement currency, fixed at the sync; null with a reason where there is none. */
   price: number | null;
   priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+  /** By which rate the price came from the base currency; null or absent where that is the settlement currency. */
+  rate?: LineRate | null;
   /** Its claim counted when the order was synced; always so for own goods. */
   active: boolean;
 }
@@ -583,6 +831,30 @@ export interface ShipmentDoc {
   /** When a sweep looks at it again, if it has no running workflow. */
   lookAt: Date;
   detail: string | null;
+  /** Of own goods: the command that shipped them, so that its repeat is answered as the first was. */
+  command?: string;
+}
+
+/** What came back of a package after it was shipped, over all returns. The package holds the same as its supply order. */
+export interface ReturnedDoc {
+  lines: LineUnits[];
+  /** Minor units of the settlement currency. */
+  refunded: number;
+  charged: number;
+}
+
+/** A push that waits for the operator of a 3PL's warehouse; its supply order is the package's once it was taken. */
+export interface OutboundPushDoc {
+  supplyOrder: string;
+  warehouse: string;
+  /** `withdrawing`: it is not to go on; the operator is asked to cancel what there is. */
+  state: 'creating' | 'withdrawing';
+  /** Creating it was tried: whether it is there is asked for before anything else. */
+  asked: boolean;
+  /** The distributor's own allocation, as it was before the transaction. */
+  allocated: boolean;
+  /** Why it is withdrawn. */
+  why: string | null;
 }
 
 export interface PackageDoc {
@@ -607,14 +879,24 @@ export interface PackageDoc {
   status: PackageStatus;
   allocated: boolean;
   attempt: number;
+  /** This attempt's transaction is done, and the operator of the warehouse has not answered for good yet. */
+  outbound?: OutboundPushDoc | null;
   /** Waits for an operator's decision. */
   parked: boolean;
   blockers: Blocker[];
-  failure: { code: string; detail: string; held: string; retryable: boolean } | null;
+  /** What failed, what is held or was undone, what to do; `hint` is absent where it was written before there were any. */
+  failure: { code: string; detail: string; held: string; retryable: boolean; hint?: string | null } | null;
   charge: Charge | null;
   supplyOrder: string | null;
   recall: RecallDoc | null;
   shipment: ShipmentDoc | null;
+  returned?: ReturnedDoc | null;
+  /** The allocation rule that chose its warehouse. */
+  allocationRule: string | null;
+  /** Handed in by the distributor, a file in `files`; gone when the supply order is completed. */
+  label?: { file: string; bytes: number; pages: number; handedInAt: Date } | null;
+  /** It is pushed by itself: once, while this is open. */
+  autoPush: { open: boolean; lookAt: Date } | null;
   syncedAt: Date;
   pushedAt: Date | null;
   updatedAt: Date;
@@ -634,17 +916,77 @@ export interface SupplyOrderDoc {
   platform: string;
   paymentMethod: 'prepaid';
   shipping: Shipping;
-  lines: { line: string; sku: string; quantity: number; price: number }[];
+  lines: { line: string; sku: string; quantity: number; price: number; rate?: LineRate | null }[];
   currency: Currency;
   charge: Charge;
   /** Sealed anew for the supplier's account. */
   recipient: Sealed | null;
   recall: RecallDoc | null;
   shipment: ShipmentDoc | null;
+  /** The platform's label as it was printed last, by its SHA-256; gone when the order is completed. */
+  printed?: { file: string; hash: string } | null;
+  /** What taking goods back costs, fixed at the push. */
+  returnFee?: ReturnFee | null;
+  returned?: ReturnedDoc | null;
+  /** What it was when it was cancelled: beyond `new` its goods had left the shelf. */
+  cancelledFrom?: SupplyOrderStatus | null;
+  /** Null where the goods lie in the supplier's own warehouse. The operator's number of its outbound order, or its words. */
+  outbound?: { state: OutboundState; reference: string | null; detail: string | null } | null;
+  /** What of it lies on a shelf again, and the command of the last time. */
+  stockedIn?: { lines: LineUnits[]; command: string } | null;
   /** The command of the last move, so that its repeat is answered as the first was. */
   command: string | null;
+  /** The command of each move, for repeats that come late. */
+  moves?: Partial<Record<SupplyOrderMove, string>>;
+  /** Given by the supplier's mark rules when it came. */
+  tags: string[];
+  /** Chosen by the supplier's shipping rules when it came. */
+  carrier: CarrierChoice | null;
+  /** What is to be done, or was done, to it by itself. */
+  auto: (AutoWork & { open: boolean; lookAt: Date }) | null;
   pushedAt: Date;
   updatedAt: Date;
+}
+
+/** An after-sale return, only ever inserted. `_id` is derived from the command that made it. */
+export interface ReturnDoc {
+  _id: string;
+  supplyOrder: string;
+  package: string;
+  supplier: string;
+  distributor: string;
+  partnership: string;
+  lines: (LineUnits & { sku: string })[];
+  /** Where the goods were taken in; null where they were not. */
+  warehouse: string | null;
+  note: string | null;
+  /** Minor units. */
+  refund: number;
+  charge: number;
+  currency: Currency;
+  at: Date;
+}
+
+/** One command for many objects. `_id` is derived from the command. */
+export interface BulkDoc {
+  _id: string;
+  account: string;
+  kind: 'push' | 'retry' | 'abandon';
+  /** The key that asked, by its id. */
+  by: string;
+  createdAt: Date;
+}
+
+/** `_id` = bulk/number. One object of a bulk operation, and what became of it. */
+export interface BulkItemDoc {
+  _id: string;
+  bulk: string;
+  /** An order's or an operation's id. */
+  item: string;
+  state: 'waiting' | 'begun' | 'done' | 'failed';
+  /** Packages whose push has to end first. */
+  waitsFor: string[];
+  result: Record<string, unknown> | null;
 }
 
 /** An incoming push, stored before it is answered. `_id` = platform:dedupe key. */
@@ -672,6 +1014,13 @@ export interface IdempotencyDoc {
   status: 'running' | 'done';
   leaseUntil: Date;
   answer: Sealed | null;
+  expiresAt: Date;
+}
+
+/** What a command came to. `_id` = its kind, its document and its id. */
+export interface CommandDoc {
+  _id: string;
+  result: string;
   expiresAt: Date;
 }
 

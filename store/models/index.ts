@@ -13,6 +13,12 @@ const optionalTime = { type: Date, default: null } as const;
 const value = { type: Schema.Types.Mixed, default: null } as const;
 const values = { type: [Schema.Types.Mixed], required: true } as const;
 const texts = { type: [String], required: true } as const;
+/** What a job that may be a dry run has, whatever it does. */
+const job = { _id: text, status: text, dryRun: flag, createdAt: time, endedAt: optionalTime } as const;
+/** How long a push record's history keeps a result. */
+export const HISTORY_MS = 30 * 86_400_000;
+/** An account's list, newest first. */
+const NEWEST_OF_ACCOUNT: [Record<string, 1 | -1>] = [{ account: 1, _id: -1 }];
 
 function schema<T>(definition: Record<keyof T & string, unknown>, ...indexes: [Record<string, 1 | -1>, object?][]) {
   const made = new Schema<T>(definition as SchemaDefinition<T>, {
@@ -31,6 +37,47 @@ function schema<T>(definition: Record<keyof T & string, unknown>, ...indexes: [R
     if (!this.getOptions().session) throw new Error('updateMany and deleteMany only inside a transaction');
   });
   return made;
+}
+
+/** What changes or removes documents, by mongoose and by the driver. */
+const CHANGING_QUERIES = [
+  'updateOne',
+  'updateMany',
+  'replaceOne',
+  'deleteOne',
+  'deleteMany',
+  'findOneAndUpdate',
+  'findOneAndReplace',
+  'findOneAndDelete',
+] as const;
+/** Collections into which documents are inserted, and nothing else is done to them. */
+const APPEND_ONLY = new WeakSet<Schema>();
+
+const refuseChange = (): never => {
+  throw new Error('These documents are only ever inserted');
+};
+
+/** Documents of this schema are never changed or removed: whoever tries is refused before the database hears of it. */
+function appendOnly<S extends Schema>(made: S): S {
+  const { pre } = made as unknown as { pre(names: readonly string[], options: object, hook: () => void): void };
+  pre.call(made, CHANGING_QUERIES, { query: true, document: true }, refuseChange);
+  made.pre('save', function () {
+    if (!this.isNew) refuseChange();
+  });
+  APPEND_ONLY.add(made);
+  return made;
+}
+
+/** The same for those who speak to the driver's collection, past mongoose. */
+function guardCollection(collection: object): void {
+  const guarded = collection as Record<string, unknown>;
+  for (const name of [...CHANGING_QUERIES, 'drop', 'rename']) guarded[name] = async () => refuseChange();
+  for (const name of ['initializeOrderedBulkOp', 'initializeUnorderedBulkOp']) guarded[name] = refuseChange;
+  const bulkWrite = guarded.bulkWrite as (operations: readonly object[], ...rest: unknown[]) => Promise<unknown>;
+  guarded.bulkWrite = async (operations: readonly object[], ...rest: unknown[]) => {
+    for (const operation of operations) if (Object.keys(operation).some((name) => name !== 'insertOne')) refuseChange();
+    return bulkWrite.call(collection, operations, ...rest);
+  };
 }
 
 // On the embedded engine a unique index keeps its entry of a value that an update took away: the value stays taken until the
@@ -69,6 +116,7 @@ const schemas = {
       name: text,
       kind: text,
       components: values,
+      category: { type: String },
       mirror: value,
       followers: whole,
       command: optionalText,
@@ -126,6 +174,7 @@ const schemas = {
       live: flag,
       pushed: flag,
       touched: whole,
+      pushRule: { type: Schema.Types.Mixed },
       claimsRevision: whole,
       claimsDueSince: optionalTime,
       createdAt: time,
@@ -203,32 +252,82 @@ const schemas = {
     [{ supplier: 1, status: 1, claimsRevision: 1 }],
   ),
   openPairs: schema<D.OpenPairDoc>({ _id: text, partnership: text }),
-  billingAccounts: schema<D.BillingAccountDoc>({
-    _id: text,
-    supplier: text,
-    distributor: text,
-    currency: text,
-    balance: whole,
-    creditLimit: whole,
-    creditPeriodDays: optionalNumber,
-  }),
-  records: schema<D.RecordDoc>(
+  billingAccounts: schema<D.BillingAccountDoc>(
     {
       _id: text,
-      partnership: text,
       supplier: text,
       distributor: text,
-      type: text,
-      package: optionalText,
-      document: optionalText,
-      lines: values,
-      note: optionalText,
-      amount: whole,
       currency: text,
-      balanceAfter: whole,
-      at: time,
+      balance: whole,
+      creditLimit: whole,
+      creditPeriodDays: optionalNumber,
+      lowBalance: optionalNumber,
+      records: whole,
+      lastRecordAt: optionalTime,
+      creditSince: optionalTime,
+      creditDueAt: optionalTime,
+      creditTellAt: optionalTime,
     },
-    [{ partnership: 1, at: -1, _id: -1 }],
+    // A supplier's summary, and either side's verification.
+    [{ supplier: 1, _id: 1 }],
+    [{ distributor: 1, _id: 1 }],
+    // Credit periods that ended, for the sweep.
+    [{ creditTellAt: 1 }, { partialFilterExpression: { creditTellAt: { $type: 'date' } } }],
+  ),
+  records: appendOnly(
+    schema<D.RecordDoc>(
+      {
+        _id: text,
+        partnership: text,
+        supplier: text,
+        distributor: text,
+        number: whole,
+        type: text,
+        package: optionalText,
+        document: optionalText,
+        lines: values,
+        note: optionalText,
+        amount: whole,
+        currency: text,
+        given: value,
+        balanceAfter: whole,
+        correction: value,
+        at: time,
+      },
+      // Lists, and the chain of an account's records.
+      [{ partnership: 1, number: 1 }, { unique: true }],
+      // Statements: what lies before and within a period.
+      [{ partnership: 1, at: 1, number: 1 }],
+      // What was charged and given back for a package.
+      [{ package: 1 }],
+    ),
+  ),
+  verifications: schema<D.VerificationDoc>(
+    {
+      ...job,
+      account: optionalText,
+      repair: flag,
+      checks: { type: Schema.Types.Mixed, required: true },
+      found: whole,
+      booked: whole,
+    },
+    NEWEST_OF_ACCOUNT,
+  ),
+  discrepancies: schema<D.DiscrepancyDoc>(
+    {
+      _id: text,
+      verification: text,
+      kind: text,
+      subject: text,
+      partnership: optionalText,
+      documents: texts,
+      expected: optionalText,
+      found: optionalText,
+      lacks: value,
+      compensation: value,
+      booked: optionalText,
+    },
+    [{ verification: 1, _id: 1 }],
   ),
   products: schema<D.ProductDoc>(
     { _id: text, supplier: text, sku: text, status: text, attempt: whole, basePrice: optionalNumber, createdAt: time },
@@ -242,24 +341,20 @@ const schemas = {
   fileChunks: schema<D.FileChunkDoc>({ _id: text, body: { type: Schema.Types.Buffer, required: true } }),
   imports: schema<D.ImportDoc>(
     {
-      _id: text,
+      ...job,
       account: text,
       kind: text,
       format: text,
       sheet: optionalText,
-      dryRun: flag,
       mayDistribute: flag,
       currency: optionalText,
-      status: text,
       file: text,
       reading: optionalText,
       rows: value,
       failure: value,
       undo: value,
-      createdAt: time,
-      endedAt: optionalTime,
     },
-    [{ account: 1, _id: -1 }],
+    NEWEST_OF_ACCOUNT,
   ),
   importBatches: schema<D.ImportBatchDoc>(
     {
@@ -310,7 +405,7 @@ const schemas = {
     },
     // Whom a change of the supplier's SKU concerns.
     [{ supplier: 1, supplierSku: 1 }],
-    // An order line's way from merchant SKU to claim.
+    // From a merchant SKU to its claim: order lines, lanes, a SKU that is deleted.
     [{ distributor: 1, sku: 1 }],
     [{ partnership: 1, supplierSku: 1 }],
   ),
@@ -338,6 +433,20 @@ const schemas = {
     [{ status: 1, accessExpiresAt: 1 }],
   ),
   shops: schema<D.ShopDoc>({ _id: text, store: text }),
+  orderPolls: schema<D.OrderPollDoc>(
+    {
+      _id: text,
+      account: text,
+      platform: text,
+      active: flag,
+      until: time,
+      lookedAt: time,
+      everyMs: optionalNumber,
+      failure: value,
+    },
+    // Stores that nobody polls, for the sweep.
+    [{ active: 1, lookedAt: 1 }],
+  ),
   authorizationStates: schema<D.AuthorizationStateDoc>({ _id: text, account: text, store: text, expiresAt: time }, [
     { expiresAt: 1 },
     { expireAfterSeconds: 0 },
@@ -360,6 +469,7 @@ const schemas = {
       sku: optionalText,
       unconnectedReason: optionalText,
       automatic: flag,
+      preOrder: value,
       missed: whole,
       updatedAt: time,
     },
@@ -378,15 +488,19 @@ const schemas = {
       forced: flag,
       stamp: text,
       tries: whole,
+      calls: { type: Number, default: undefined },
       changes: whole,
       cause: text,
+      order: optionalText,
+      ruleTurn: optionalNumber,
+      jobs: { type: [String], default: undefined },
       since: time,
       failed: flag,
     },
     // What a lane takes next: zeros first, then oldest.
     [{ lane: 1, failed: 1, urgent: -1, since: 1 }],
     // The rest of the item it took first.
-    [{ lane: 1, item: 1 }],
+    [{ lane: 1, item: 1, failed: 1 }],
     // What the sweep looks for.
     [{ failed: 1, since: 1 }],
   ),
@@ -400,11 +514,23 @@ const schemas = {
       distributor: optionalText,
       accepted: optionalNumber,
       unanswered: { type: Boolean },
+      passedBy: { type: Boolean },
       latest: value,
-      history: values,
+      results: { type: Number },
     },
     [{ account: 1, kind: 1, _id: 1 }],
     [{ account: 1, kind: 1, sku: 1 }],
+  ),
+  // One small document instead of a mark on each record of a call.
+  storeCalls: schema<D.StoreCallDoc>({ _id: text, listings: [String] }),
+  // Beside their records, which are written with every push and stay small.
+  pushHistory: schema<D.PushHistoryDoc>(
+    {
+      ...{ _id: text, number: whole, quantity: optionalNumber, before: optionalNumber, cause: text },
+      ...{ rule: optionalText, revision: optionalNumber, at: time, outcome: text, error: optionalText },
+      ...{ attempts: whole, changes: whole },
+    },
+    [{ at: 1 }, { expireAfterSeconds: HISTORY_MS / 1_000 }],
   ),
   pushRules: schema<D.PushRuleDoc>(
     {
@@ -417,10 +543,65 @@ const schemas = {
       skus: value,
       warehouses: texts,
       stores: texts,
+      inventoryType: text,
       quantity: value,
+      zeroBelow: optionalNumber,
+      lowStock: value,
+      preOrder: value,
       updatedAt: time,
     },
     [{ account: 1, priority: 1 }],
+  ),
+  distributionRules: schema<D.DistributionRuleDoc>({
+    _id: text,
+    supplier: text,
+    revision: whole,
+    zeroBelow: optionalNumber,
+    lowStock: value,
+    at: time,
+  }),
+  preOrders: schema<D.PreOrderDoc>(
+    { _id: text, account: text, rule: text, store: text, sku: text, since: time },
+    // Those of a store's batch.
+    [{ store: 1, sku: 1 }],
+  ),
+  stockPushes: schema<D.StockPushDoc>(
+    {
+      _id: text,
+      account: text,
+      target: value,
+      cursor: optionalText,
+      marked: flag,
+      total: whole,
+      createdAt: time,
+      expiresAt: time,
+    },
+    [{ expiresAt: 1 }, { expireAfterSeconds: 0 }],
+  ),
+  stockPushItems: schema<D.StockPushItemDoc>(
+    { _id: text, job: text, listing: text, store: text, outcome: text, expiresAt: time },
+    // How far a Push Now is, and what of it still waits.
+    [{ job: 1, outcome: 1, _id: 1 }],
+    [{ expiresAt: 1 }, { expireAfterSeconds: 0 }],
+  ),
+  pushRuleRevisions: schema<D.PushRuleRevisionDoc>(
+    {
+      _id: text,
+      account: text,
+      rule: text,
+      revision: whole,
+      values: value,
+      fromTurn: whole,
+      untilTurn: whole,
+      at: time,
+    },
+    // Those in force at one turn; most ended before it.
+    [{ account: 1, untilTurn: 1, fromTurn: 1 }],
+  ),
+  // By account and kind.
+  automations: schema<D.AutomationDoc>(
+    { _id: text, account: text, kind: text, settings: value, revision: whole, updatedAt: time },
+    [{ account: 1 }],
   ),
   orders: schema<D.OrderDoc>(
     {
@@ -436,15 +617,33 @@ const schemas = {
       currency: text,
       shipping: text,
       lines: values,
+      amount: optionalNumber,
+      awaitsPickup: flag,
+      tags: texts,
+      marketing: flag,
+      gifts: values,
       recipient: optionalText,
       packages: texts,
+      cancellation: value,
+      lineWishes: values,
       syncedAt: optionalTime,
+      ruleTurn: optionalNumber,
       placedAt: time,
       createdAt: time,
     },
     // The platform's number within a store identifies an order.
     [{ account: 1, store: 1, platformOrder: 1 }, { unique: true }],
     [{ account: 1, _id: -1 }],
+    // Open cancellations, for the sweep.
+    [{ 'cancellation.askedAt': 1 }, { partialFilterExpression: { 'cancellation.open': true } }],
+    // Searched by its number, in whichever store.
+    [{ account: 1, platformOrder: 1 }],
+    // Those with a tag.
+    [{ account: 1, tags: 1, _id: -1 }],
+    // Orders that wait for a SKU, for the sweep.
+    [{ syncedAt: 1, 'lines.unmappedReason': 1, _id: 1 }, { partialFilterExpression: { syncedAt: null } }],
+    // Those that wait for one that is made just now.
+    [{ account: 1, syncedAt: 1, 'lines.code': 1 }, { partialFilterExpression: { syncedAt: null } }],
     // Unmapped orders that a listing which is connected now resolves.
     [{ account: 1, syncedAt: 1, 'lines.listing': 1 }],
   ),
@@ -467,6 +666,7 @@ const schemas = {
       status: text,
       allocated: flag,
       attempt: whole,
+      outbound: value,
       parked: flag,
       blockers: values,
       failure: value,
@@ -474,18 +674,33 @@ const schemas = {
       supplyOrder: optionalText,
       recall: value,
       shipment: value,
+      returned: value,
+      allocationRule: optionalText,
+      label: value,
+      autoPush: value,
       syncedAt: time,
       pushedAt: optionalTime,
       updatedAt: time,
     },
     [{ order: 1 }],
+    // Orders by the status, or the supplier, of their packages.
+    [{ account: 1, status: 1, order: -1 }],
+    [{ account: 1, partnership: 1, order: -1 }],
     // A product's sales, and the unfinished orders that hold a claim.
     [{ supplier: 1, 'lines.supplierSku': 1, pushedAt: 1 }],
     // Open pushes, for the sweep.
     [{ status: 1, updatedAt: 1 }, { partialFilterExpression: { status: 'pushing' } }],
     [{ parked: 1, updatedAt: 1 }, { partialFilterExpression: { parked: true } }],
+    // Shipments that their platform was not told of, for the sweep.
+    [{ 'shipment.lookAt': 1 }, { partialFilterExpression: { 'shipment.open': true } }],
     // Open recalls, for the sweep.
     [{ 'recall.open': 1, updatedAt: 1 }, { partialFilterExpression: { 'recall.open': true } }],
+    // Those that are to be pushed by themselves, for the sweep.
+    [{ 'autoPush.lookAt': 1 }, { partialFilterExpression: { 'autoPush.open': true } }],
+    // Open ones that a dry run looks at.
+    [{ account: 1, status: 1, _id: -1 }],
+    // Those that wait for goods of these SKUs.
+    [{ account: 1, 'lines.sku': 1, _id: 1 }, { partialFilterExpression: { status: 'new', allocated: false } }],
   ),
   supplyOrders: schema<D.SupplyOrderDoc>(
     {
@@ -507,15 +722,53 @@ const schemas = {
       recipient: optionalText,
       recall: value,
       shipment: value,
+      printed: value,
+      returnFee: value,
+      returned: value,
+      cancelledFrom: optionalText,
+      outbound: value,
+      stockedIn: value,
       command: optionalText,
+      moves: value,
+      tags: texts,
+      carrier: value,
+      auto: value,
       pushedAt: time,
       updatedAt: time,
     },
     [{ supplier: 1, _id: -1 }],
+    // Those with a tag.
+    [{ supplier: 1, tags: 1, _id: -1 }],
+    // Those that are to be moved by themselves, for the sweep.
+    [{ 'auto.lookAt': 1 }, { partialFilterExpression: { 'auto.open': true } }],
     // From a package.
     [{ package: 1 }],
-    // Shipments that their platform was not told of, for the sweep.
-    [{ 'shipment.lookAt': 1 }, { partialFilterExpression: { 'shipment.open': true } }],
+  ),
+  returns: schema<D.ReturnDoc>(
+    {
+      _id: text,
+      supplyOrder: text,
+      package: text,
+      supplier: text,
+      distributor: text,
+      partnership: text,
+      lines: values,
+      warehouse: optionalText,
+      note: optionalText,
+      refund: whole,
+      charge: whole,
+      currency: text,
+      at: time,
+    },
+    // Those of a supply order, and of an order's packages.
+    [{ supplyOrder: 1, at: -1, _id: -1 }],
+    [{ package: 1, at: -1, _id: -1 }],
+  ),
+  bulks: schema<D.BulkDoc>({ _id: text, account: text, kind: text, by: text, createdAt: time }),
+  bulkItems: schema<D.BulkItemDoc>(
+    { _id: text, bulk: text, item: text, state: text, waitsFor: texts, result: value },
+    // What is to be begun, and what was begun.
+    [{ bulk: 1, state: 1, _id: 1 }],
   ),
   inbox: schema<D.InboxDoc>(
     {
@@ -535,6 +788,10 @@ const schemas = {
     [{ store: 1, platformOrder: 1 }],
     [{ expiresAt: 1 }, { expireAfterSeconds: 0 }],
   ),
+  commands: schema<D.CommandDoc>({ _id: text, result: text, expiresAt: time }, [
+    { expiresAt: 1 },
+    { expireAfterSeconds: 0 },
+  ]),
   idempotency: schema<D.IdempotencyDoc>(
     {
       _id: text,
@@ -642,8 +899,11 @@ export type Models = { [Name in keyof typeof schemas]: Model<DocumentOf<(typeof 
 /** Binds the models to one connection. Collections and indexes are made by `prepareCollections`. */
 export function createModels(connection: Connection): Models {
   const models: Record<string, unknown> = {};
-  for (const [name, definition] of Object.entries(schemas))
-    models[name] = connection.model(name, definition as Schema, name);
+  for (const [name, definition] of Object.entries(schemas)) {
+    const model = connection.model(name, definition as Schema, name);
+    if (APPEND_ONLY.has(definition as Schema)) guardCollection(model.collection);
+    models[name] = model;
+  }
   return models as Models;
 }
 

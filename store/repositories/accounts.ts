@@ -158,5 +158,16 @@ export function createAccountRepository(db: Database) {
         { session, ordered: true },
       );
     },
+
+    /** Gives back what was taken at that time: it never was an order. */
+    async giveQuotaBack(session: ClientSession, accounts: readonly string[], takenAt: Date): Promise<void> {
+      const month = quotaMonth(takenAt);
+      await models.quotas.collection.bulkWrite(
+        [...accounts].sort().map((account) => ({
+          updateOne: { filter: { _id: `${account}:${month}`, used: { $gt: 0 } }, update: { $inc: { used: -1 } } },
+        })) as never,
+        { session, ordered: true },
+      );
+    },
   };
 }

@@ -18,6 +18,7 @@ export interface NewSku {
   readonly sku: string;
   readonly name: string;
   readonly components: SkuDoc['components'];
+  readonly category?: string | null;
   readonly command?: string;
 }
 
@@ -57,6 +58,7 @@ export function createCatalogueRepository(db: Database) {
       name: input.name,
       kind: input.components.length > 0 ? 'combination' : 'single',
       components: input.components,
+      category: input.category ?? null,
       mirror: null,
       followers: 0,
       command: input.command ?? null,
@@ -191,6 +193,12 @@ export function createCatalogueRepository(db: Database) {
       return found(await models.skus.findById(skuId(account, sku)).lean(), `SKU ${sku}`);
     },
 
+    /** Those of these codes that are SKUs of the account. */
+    async named(account: string, codes: readonly string[]): Promise<string[]> {
+      const rows = await models.skus.find({ account, sku: { $in: [...codes] } }, { sku: 1 }).lean();
+      return rows.map(({ sku }) => sku);
+    },
+
     async skus(account: string, page: PageRequest): Promise<Page<SkuDoc>> {
       const rows = await models.skus
         .find({ account, ...(page.after === null ? {} : { sku: { $gt: page.after } }) })
@@ -200,11 +208,10 @@ export function createCatalogueRepository(db: Database) {
       return toPage(rows, page.limit, ({ sku }) => sku);
     },
 
-    async renameSku(account: string, sku: string, name: string): Promise<SkuDoc> {
+    /** Name and category. A category is resolved when a quantity is decided: changing it pushes nothing. */
+    async changeSku(account: string, sku: string, set: Partial<Pick<SkuDoc, 'name' | 'category'>>): Promise<SkuDoc> {
       return found(
-        await models.skus
-          .findByIdAndUpdate(skuId(account, sku), { $set: { name } }, { returnDocument: 'after' })
-          .lean(),
+        await models.skus.findByIdAndUpdate(skuId(account, sku), { $set: set }, { returnDocument: 'after' }).lean(),
         `SKU ${sku}`,
       );
     },

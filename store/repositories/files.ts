@@ -106,6 +106,11 @@ export function createFileRepository({ models, cipher, now }: Database) {
       if (matchedCount === 0) throw new HubError('not_found', 'There is no such file any more');
     },
 
+    /** The file belongs to nothing any more: the next sweep removes it, as one that nothing claimed for long. */
+    async release(session: ClientSession, id: string): Promise<void> {
+      await models.files.updateOne({ _id: id }, { $set: { document: null, createdAt: new Date(0) } }, { session });
+    },
+
     async open(account: string, id: string): Promise<StoredFile> {
       const row = found(await models.files.findOne({ _id: id, account }).lean(), 'file any more');
       return { size: row.bytes, stream: (from, to) => read(row, from, to) };

@@ -30,6 +30,8 @@ export interface Planned {
   /** SKUs that would be single SKUs by now. */
   readonly singles: ReadonlySet<string>;
   readonly products: number;
+  /** Base prices that products would have by now, by SKU. */
+  readonly basePrices: ReadonlyMap<string, number>;
 }
 
 export interface Applied<Change extends RowChange> {

@@ -1,30 +1,25 @@
 /** What a store's lane reads and writes besides its due marks. Contract: stock-push.md, Fan-out. */
 
 import { operationIdOf, storeLaneId } from '../../domain/process-ids';
-import type { PushRule } from '../../domain/push-rules';
-import { availableSets } from '../../domain/stock';
+import type { PushRule, SkuFacts } from '../../domain/push-rules';
 import { type Database, found } from '../database';
 import type { AccountDoc, DueDoc, ListingDoc, PushOutcome, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
+import { createPushFacts, needMapping } from './push-facts';
+import type { RulesAt } from './push-rules';
 import { createPushRepository, type RecordEntry } from './pushes';
 
 export interface LaneFacts {
   readonly listings: ReadonlyMap<string, ListingDoc>;
-  /** By SKU: false where it is claimed and no claim on it counts. Missing for own SKUs. */
-  readonly claims: ReadonlyMap<string, boolean>;
-  /** Units available by SKU and warehouse; whole sets for combinations. */
-  readonly levels: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  readonly skus: ReadonlyMap<string, SkuFacts>;
   /** The last quantity the platform accepted, by listing. */
   readonly accepted: ReadonlyMap<string, number>;
 }
 
-export interface RuleSet {
+export interface RuleSet extends RulesAt {
   readonly account: AccountDoc;
-  readonly rules: readonly PushRule[];
-  /** Changes with every saving of a rule. */
-  readonly stamp: string;
 }
 
 export interface LaneFailure {
@@ -38,13 +33,22 @@ export function createLaneRepository(db: Database) {
   const { models, now } = db;
   const dues = createDueRepository(db);
   const pushes = createPushRepository(db);
+  const facts = createPushFacts(db);
   const operations = createOperationRepository(db);
   const notifications = createNotificationRepository(db);
 
-  async function recordAs(outcome: PushOutcome, batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
+  /** @param called how many calls brought this about, besides those that brought nothing */
+  async function recordAs(
+    outcome: PushOutcome,
+    batch: readonly DueDoc[],
+    failure: LaneFailure,
+    called: number,
+  ): Promise<void> {
+    if (batch.length === 0) return;
     const listings = await models.listings.find({ _id: { $in: batch.map(({ subject }) => subject) } }).lean();
+    const dueOf = new Map(batch.map((due) => [due.subject, due]));
     const entries = listings.flatMap((listing): RecordEntry[] => {
-      const due = batch.find(({ subject }) => subject === listing._id);
+      const due = dueOf.get(listing._id);
       if (!due || listing.sku === null) return [];
       return [
         {
@@ -54,6 +58,7 @@ export function createLaneRepository(db: Database) {
           sku: listing.sku,
           store: listing.store,
           distributor: null,
+          jobs: due.jobs ?? [],
           result: {
             quantity: null,
             before: null,
@@ -63,7 +68,7 @@ export function createLaneRepository(db: Database) {
             at: now(),
             outcome,
             error: `${failure.code}: ${failure.detail}`,
-            attempts: 1,
+            attempts: (due.calls ?? 0) + called,
             changes: due.changes,
           },
         },
@@ -73,89 +78,69 @@ export function createLaneRepository(db: Database) {
   }
 
   return {
-    /** The account's rules; those already known are kept where none was saved since. */
+    /** The account's rules now; those already known are kept where none was saved since. */
     async ruleSet(account: string, known: RuleSet | null): Promise<RuleSet> {
       const owner = found(await models.accounts.findById(account).lean(), 'account');
-      const revisions = await models.pushRules.find({ account }, { revision: 1 }).sort({ _id: 1 }).lean();
-      const stamp = revisions.map(({ _id, revision }) => `${_id}:${revision}`).join();
-      if (known?.stamp === stamp) return { ...known, account: owner };
-      return { account: owner, rules: await pushes.rules(account), stamp };
+      return { account: owner, ...(await pushes.rulesAt(account, owner.ruleTurns ?? 0, known)) };
     },
 
     /** What a batch's quantities are decided from, as stored now. */
-    async facts(row: StoreDoc, batch: readonly DueDoc[]): Promise<LaneFacts> {
+    async facts(row: StoreDoc, batch: readonly DueDoc[], rules: readonly PushRule[]): Promise<LaneFacts> {
       const ids = batch.map(({ subject }) => subject);
       const [listings, accepted] = await Promise.all([
         models.listings.find({ _id: { $in: ids } }).lean(),
-        pushes.accepted(ids),
+        pushes.accepted(row._id, ids),
       ]);
       const codes = [...new Set(listings.flatMap(({ sku }) => sku ?? []))];
-      const entries = await models.skus
-        .find({ account: row.account, sku: { $in: codes } }, { sku: 1, kind: 1, components: 1, mirror: 1 })
-        .lean();
-      const parts = entries.flatMap(({ components }) => components.map(({ sku }) => sku));
-      const mirroredParts =
-        parts.length === 0
-          ? []
-          : await models.skus
-              .find({ account: row.account, sku: { $in: parts }, mirror: { $ne: null } }, { sku: 1 })
-              .lean();
-      const mirrored = [
-        ...entries.flatMap(({ sku, mirror }) => (mirror ? [sku] : [])),
-        ...mirroredParts.map(({ sku }) => sku),
-      ];
-      const [stock, claims] = await Promise.all([
-        models.stock
-          .find({ account: row.account, sku: { $in: [...codes, ...parts] } }, { sku: 1, warehouse: 1, available: 1 })
-          .lean(),
-        mirrored.length === 0
-          ? []
-          : models.claims
-              .find({ distributor: row.account, sku: { $in: mirrored }, stopped: false }, { sku: 1, causes: 1 })
-              .lean(),
-      ]);
-      const singles = new Map<string, Map<string, number>>();
-      for (const { sku, warehouse, available } of stock) {
-        const places = singles.get(sku) ?? new Map<string, number>();
-        singles.set(sku, places.set(warehouse, available));
-      }
-      const levels = new Map<string, ReadonlyMap<string, number>>(singles);
-      for (const entry of entries)
-        if (entry.kind === 'combination') {
-          const warehouses = new Set(entry.components.flatMap(({ sku }) => [...(singles.get(sku)?.keys() ?? [])]));
-          levels.set(
-            entry.sku,
-            new Map(
-              [...warehouses].map((warehouse) => [
-                warehouse,
-                availableSets(entry.components, (part) => singles.get(part)?.get(warehouse) ?? 0),
-              ]),
-            ),
-          );
-        }
-      const active = new Map(
-        mirrored.map((sku) => [sku, claims.some((claim) => claim.sku === sku && claim.causes.length === 0)]),
-      );
-      // A set is sold only while all its claimed parts are.
-      for (const { sku, components } of entries)
-        if (components.some((part) => active.get(part.sku) === false)) active.set(sku, false);
       return {
         listings: new Map(listings.map((listing) => [listing._id, listing])),
-        claims: active,
-        levels,
+        skus: await facts.skuFacts(row.account, codes, needMapping(rules)),
         accepted,
       };
     },
 
+    /**
+     * What a call came to, and the marks that are done with it: in one transaction.
+     * @param called listings that were noted before it
+     */
+    async answered(
+      store: string,
+      called: readonly string[],
+      entries: readonly RecordEntry[],
+      done: readonly DueDoc[],
+    ): Promise<void> {
+      if (entries.length + called.length === 0) return;
+      const known = new Set(entries.map(({ id }) => id));
+      const unanswered = called.filter((id) => !known.has(id));
+      await db.transact(async (session) => {
+        await pushes.recordWithin(session, entries);
+        await pushes.answeredWithin(session, store, called, unanswered);
+        // Last: changes write these, too, and wait the less.
+        await dues.settle(session, done);
+      });
+    },
+
     /** Records items the platform refused for good as a whole call, and takes their marks away. */
-    async refuse(batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
-      await recordAs('refused', batch, failure);
+    async refuse(store: string, batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
+      await recordAs('refused', batch, failure, 1);
+      const called = batch.map(({ subject }) => subject);
+      await db.transact((session) => pushes.answeredWithin(session, store, called, []));
+      await dues.settle(null, batch);
+    },
+
+    /** A store that is left out: recorded, and done with. */
+    async leaveOut(
+      batch: readonly DueDoc[],
+      outcome: 'plan_excluded' | 'skipped',
+      failure: LaneFailure,
+    ): Promise<void> {
+      await recordAs(outcome, batch, failure, 0);
       await dues.settle(null, batch);
     },
 
     /** Items the platform would not take in many tries: recorded as failed and set aside until their next change. */
     async fail(batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
-      await recordAs('failed', batch, failure);
+      await recordAs('failed', batch, failure, 1);
       await dues.setAside(batch);
     },
 
@@ -206,8 +191,8 @@ export function createLaneRepository(db: Database) {
     async abandon(store: string, failure: LaneFailure): Promise<void> {
       const workflowId = storeLaneId(store);
       const batch = await dues.all(workflowId);
+      await recordAs('failed', batch, failure, 0);
       await dues.setAside(batch);
-      await recordAs('failed', batch, failure);
       await operations.end(null, workflowId, 'abandoned', {
         error: { code: 'platform_unavailable', detail: failure.detail },
         progress: { done: 0, failed: batch.length, total: batch.length },

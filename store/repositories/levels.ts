@@ -56,28 +56,30 @@ export function createLevelRepository(db: Database) {
       throw new HubError('name_taken', `There is a level ${name} already`);
   }
 
-  /**
-   * The level, which something is about to use: in that transaction, so that it conflicts with the level's removal.
-   * 422 `invalid_input` at the pointer given where there is none.
-   */
-  async function require(
+  /** Nothing, or that there is no such level. Something is about to use it: in that transaction, so that it conflicts with its removal. */
+  async function problemOf(
     session: ClientSession,
     supplier: string,
     id: string,
-    pointer = '/level',
-  ): Promise<PriceLevelDoc> {
-    const row = await models.priceLevels
-      .findOneAndUpdate({ _id: id, supplier }, { $inc: { uses: 1 } }, { session, returnDocument: 'after' })
-      .lean();
-    if (!row)
-      throw new HubError('invalid_input', 'There is no such level', {
-        errors: [{ pointer, code: 'unknown_level', detail: `There is no level ${id}` }],
-      });
-    return row;
+    pointer: string,
+  ): Promise<InputProblem[]> {
+    const { matchedCount } = await models.priceLevels.updateOne(
+      { _id: id, supplier },
+      { $inc: { uses: 1 } },
+      { session },
+    );
+    return matchedCount > 0 ? [] : [{ pointer, code: 'unknown_level', detail: `There is no level ${id}` }];
+  }
+
+  /** As `problemOf`; 422 `invalid_input` where there is none. */
+  async function require(session: ClientSession, supplier: string, id: string): Promise<void> {
+    const errors = await problemOf(session, supplier, id, '/level');
+    if (errors.length > 0) throw new HubError('invalid_input', 'There is no such level', { errors });
   }
 
   return {
     require,
+    problemOf,
 
     /** 409 `level_limit`, `name_taken`. The same command again makes no second one. */
     add(supplier: string, input: LevelInput, command?: string): Promise<PriceLevelDoc> {

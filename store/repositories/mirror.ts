@@ -2,8 +2,9 @@
 import type { ClientSession } from 'mongoose';
 import { newId } from '../../domain/ids';
 import { mirrorLaneId } from '../../domain/process-ids';
+import { DEFAULT_DISTRIBUTION_RULE, distributorReceives } from '../../domain/push-rules';
 import { type Database, found } from '../database';
-import type { ClaimDoc, DueDoc } from '../models/documents';
+import type { ClaimDoc, DueDoc, PartnershipDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { changeMirrored, type MirroredChange } from './mirrored-stock';
 import { createPushRepository, type RecordEntry } from './pushes';
@@ -27,8 +28,30 @@ export function createMirrorRepository(db: Database) {
   const stock = createStockRepository(db);
   const pushes = createPushRepository(db);
 
-  /** Mirrors what is due: quantities, journal and the distributor's own due marks in one transaction. */
-  async function mirror(session: ClientSession, partnership: string, batch: readonly DueDoc[]) {
+  /** Who gets what there is of these SKUs, and who gets 0, by the supplier's rule. */
+  async function receivers(session: ClientSession, terms: PartnershipDoc | null, skus: readonly string[]) {
+    const supplier = terms?.supplier ?? '';
+    const setup = await models.suppliers.findById(supplier, { pushRule: 1 }).session(session).lean();
+    const rule = setup?.pushRule ?? DEFAULT_DISTRIBUTION_RULE;
+    if (rule.zeroBelow === null && rule.lowStock === null) return { rule, receives: () => true };
+    // Over all that could be given, whoever was given it: what others agree on, or end, changes nobody's quantity here.
+    const rows = await models.stock
+      .find({ account: supplier, sku: { $in: [...skus] }, mirrored: { $ne: true } }, { sku: 1, available: 1 })
+      .session(session)
+      .lean();
+    const totals = new Map<string, number>();
+    for (const { sku, available } of rows) totals.set(sku, (totals.get(sku) ?? 0) + available);
+    return {
+      rule,
+      receives: (sku: string, distributor: string) => distributorReceives(rule, totals.get(sku) ?? 0, distributor),
+    };
+  }
+
+  /**
+   * Mirrors what is due: quantities, journal, push records and the distributor's own due marks in one transaction.
+   * @returns the lanes of the distributor's stores
+   */
+  async function mirror(session: ClientSession, partnership: string, batch: readonly DueDoc[]): Promise<string[]> {
     const skus = batch.map(({ subject }) => subject);
     const dueOf = (claim: ClaimDoc) => batch.find(({ subject }) => subject === claim.supplierSku);
     const claims = await models.claims
@@ -49,12 +72,17 @@ export function createMirrorRepository(db: Database) {
           .lean()
       ).map((row) => [row._id, row]),
     );
+    const { rule, receives } = await receivers(session, terms, skus);
     const countsNow = (claim: ClaimDoc) => terms?.status === 'partnered' && !claim.stopped && claim.causes.length === 0;
     const changes: MirroredChange[] = [];
     for (const claim of claims) {
       const counts = countsNow(claim);
       for (const { _id, source } of places) {
-        const given = counts && source !== null && terms?.warehouses.includes(source.warehouse);
+        const given =
+          counts &&
+          source !== null &&
+          terms?.warehouses.includes(source.warehouse) &&
+          receives(claim.supplierSku, claim.distributor);
         changes.push({
           account: claim.distributor,
           warehouse: _id,
@@ -70,7 +98,10 @@ export function createMirrorRepository(db: Database) {
     const results = await changeMirrored(db, session, changes);
     // What ceased to count is 0 on every listing, also where nothing was left to mirror: no rule stands in its way.
     const ceased = claims.flatMap((claim) => (dueOf(claim)?.urgent && !countsNow(claim) ? [claim.sku] : []));
-    const changed = [...changes.flatMap(({ sku }, index) => (results[index]?.changed ? [sku] : [])), ...ceased];
+    const changed = new Set([
+      ...changes.flatMap(({ sku }, index) => (results[index]?.changed ? [sku] : [])),
+      ...ceased,
+    ]);
     const entries = claims.flatMap((claim): RecordEntry[] => {
       const due = dueOf(claim);
       const own = results.filter((_, index) => changes[index]?.sku === claim.sku);
@@ -88,7 +119,7 @@ export function createMirrorRepository(db: Database) {
             before: own.reduce((sum, { before }) => sum + before.onHand, 0),
             cause: due.cause,
             rule: 'distribution',
-            revision: 1,
+            revision: rule.revision,
             at: now(),
             outcome: 'accepted',
             error: null,
@@ -98,19 +129,12 @@ export function createMirrorRepository(db: Database) {
         },
       ];
     });
-    const distributor = claims[0]?.distributor;
-    const lanes =
-      distributor === undefined || changed.length === 0
-        ? []
-        : await stock.markChanged(
-            session,
-            distributor,
-            [...new Set(changed)],
-            batch[0]?.cause ?? 'mirror',
-            batch.some(({ urgent }) => urgent),
-          );
+    await pushes.recordWithin(session, entries);
+    const distributor = claims[0]?.distributor ?? '';
+    const causes = new Map(claims.map((claim) => [claim.sku, dueOf(claim)?.cause ?? 'mirror']));
+    const lanes = await stock.markChanged(session, distributor, [...changed], causes, new Set(ceased));
     await dues.settle(session, batch);
-    return { entries, lanes };
+    return lanes;
   }
 
   return {
@@ -120,16 +144,16 @@ export function createMirrorRepository(db: Database) {
       const terms = found(await models.partnerships.findById(partnership, { supplier: 1 }).lean(), 'partnership');
       const lanes = new Set<string>();
       let done = 0;
+      const reader = dues.reader(lane, BATCH);
       for (let round = 0; round < 25; round += 1) {
-        const batch = await dues.next(lane, BATCH, false);
+        const batch = await reader.next();
         if (batch.length === 0) return { done, more: false, lanes: [...lanes] };
-        const result = await db.transact(
+        const marked = await db.transact(
           (session) => mirror(session, partnership, batch),
           // It writes what the pushes to this supplier write: in one process they take turns.
           `stock/${terms.supplier}`,
         );
-        await pushes.record(result.entries);
-        for (const name of result.lanes) lanes.add(name);
+        for (const name of marked) lanes.add(name);
         done += batch.length;
       }
       return { done, more: true, lanes: [...lanes] };

@@ -3,7 +3,8 @@
  * claim, the causes of claims and the explanations are all made from this. Contract: catalogue.md, Claims, Visibility rules.
  */
 import type { ClientSession } from 'mongoose';
-import type { PriceDecision } from '../../domain/pricing';
+import { DELETED_STATUSES } from '../../domain/partnership';
+import { NO_PRICE, type PriceDecision } from '../../domain/pricing';
 import {
   decideVisibility,
   type UnseenCause,
@@ -74,16 +75,19 @@ export function createOfferRepository(db: Database) {
     const who = { id: partnership.distributor, level: partnership.level };
     return products.map((product) => ({
       product,
-      price: prices?.get(product.sku) ?? { ok: false, reason: 'price_missing', steps: [] },
+      price: prices?.get(product.sku) ?? { ok: false, ...NO_PRICE, steps: [] },
       visibility: decideVisibility(rules, who, product.sku),
       disabledFor: disabled.has(product.sku),
     }));
   }
 
-  /** A supplier's partner by the id of the partnership, or of the account: then the open partnership, else the last. */
+  /**
+   * A supplier's partner by the id of the partnership, or of the account: then the open partnership, else the last. Deleted
+   * ones are seen by nobody.
+   */
   async function partnershipOf(supplier: string, distributor: string): Promise<PartnershipDoc> {
     const [row] = await models.partnerships
-      .find({ supplier, $or: [{ _id: distributor }, { distributor }] })
+      .find({ supplier, status: { $nin: [...DELETED_STATUSES] }, $or: [{ _id: distributor }, { distributor }] })
       .sort({ open: -1, _id: -1 })
       .limit(1)
       .lean();
@@ -118,7 +122,7 @@ export function createOfferRepository(db: Database) {
         product: offer.product.status,
         disabledFor: offer.disabledFor,
         warehouses: places.length,
-        priceReason: offer.price.ok ? null : offer.price.reason,
+        missing: offer.price.ok ? [] : offer.price.missing,
         visibility: offer.visibility,
       }),
     }));

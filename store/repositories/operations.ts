@@ -88,7 +88,7 @@ export function createOperationRepository({ models, now }: Database) {
     },
 
     async get(account: string, id: string): Promise<OperationDoc> {
-      return found(await models.operations.findOne({ _id: id, accounts: account }).lean(), 'operation');
+      return found(await models.operations.findById(id).lean(), 'operation', (row) => row.accounts.includes(account));
     },
 
     /** The operation that a workflow is, for the hub itself; null where it is none. */

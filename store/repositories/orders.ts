@@ -1,20 +1,36 @@
 /** Orders, their packages, the push to the supplier, and supply orders. Contract: orders.md, Push. */
 import type { ClientSession } from 'mongoose';
-import { HubError } from '../../domain/failures';
-import { type Blocker, findBlockers, mask, type PackageStatus, supplierArrangesCarrier } from '../../domain/orders';
+import { isGiftLine } from '../../domain/automation';
+import { FAILURES, type FailureCode, HubError, hintOf } from '../../domain/failures';
+import {
+  type Blocker,
+  causesOf,
+  findBlockers,
+  mask,
+  type PackageStatus,
+  supplierArrangesCarrier,
+} from '../../domain/orders';
 import { type Charge, computeCharge, noFees, type RateFound } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
+import type { ReturnFee } from '../../domain/returns';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, OrderDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
 import { createAccountRepository } from './accounts';
 import { createBillingRepository } from './billing';
+import { createCancellationRepository } from './cancellations';
+import { createLabelRepository } from './labels';
 import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
-import { createOrderIntake, recipientContext } from './order-intake';
+import { createOrderIntake, LEFT_STATES, recipientContext } from './order-intake';
+import { createOrderLists, type OrderView } from './order-lists';
+import { createOrderMapping } from './order-mapping';
+import { createOutboundPushes, HELD_OUTSIDE, pushedBy, supplyOrderIdOf, waitingFor } from './outbound-pushes';
+import { createOwnShipmentRepository } from './own-shipments';
 import { createPriceRepository } from './prices';
-import { createRecallRepository } from './recalls';
+import { beginWithdrawal, createRecallRepository, OWN_ALLOCATION } from './recalls';
 import { createStockRepository, stockId } from './stock';
+import { createSupplyAutomation, type SupplyRules, supplyRulesOf, withRules } from './supply-automation';
 import { createSupplyOrderRepository } from './supply-orders';
 
 export interface Recipient {
@@ -23,9 +39,15 @@ export interface Recipient {
   readonly address: string;
 }
 
-export interface OrderView {
-  readonly order: OrderDoc;
-  readonly packages: PackageDoc[];
+export type { OrderView };
+export { supplyOrderIdOf };
+
+/** Where a platform knows a supply order's parcel, and whether it may pack it now. */
+export interface ParcelAtPlatform {
+  readonly store: string;
+  readonly platformOrder: string;
+  readonly lineIds: readonly string[];
+  readonly mayPack: boolean;
 }
 
 /** What one attempt to push came to. */
@@ -33,7 +55,9 @@ export type PushOutcome =
   | { readonly outcome: 'pushed'; readonly supplyOrder: string; readonly lanes: readonly string[] }
   | { readonly outcome: 'refused'; readonly blockers: readonly Blocker[] }
   /** Another attempt, a recall or an abandon came first. */
-  | { readonly outcome: 'superseded'; readonly status: PackageStatus; readonly lanes: readonly string[] };
+  | { readonly outcome: 'superseded'; readonly status: PackageStatus; readonly lanes: readonly string[] }
+  /** Done here; the operator of the warehouse is still to take the outbound order. */
+  | { readonly outcome: 'outbound'; readonly supplyOrder: string; readonly lanes: readonly string[] };
 
 export type PushStart =
   | {
@@ -66,12 +90,30 @@ interface PushTerms {
   readonly limits: ReadonlyMap<string, number | null>;
   /** The order's, sealed. */
   readonly recipient: string | null;
+  /** The supplier's, for what comes new to them. */
+  readonly rules: SupplyRules;
 }
+
+/** The platform's own ids; a combination's components were given lines of their own: `line#sku`. It knows of no gift. */
+export const platformLinesOf = (lines: readonly { line: string }[]): string[] => [
+  ...new Set(lines.flatMap(({ line }) => (isGiftLine(line) ? [] : (line.split('#')[0] ?? line)))),
+];
 
 const OWN_GOODS = 'The package holds the account’s own goods; there is nobody to push it to';
 
-export const supplyOrderIdOf = (pkg: string, attempt: number) => `${pkg.replace(/^pkg/, 'sord')}-${attempt}`;
 const supplyRecipientContext = (supplier: string, id: string) => `${supplier}/supply-order/${id}/recipient`;
+
+/** These can be pushed now, or again; of all others nothing is judged. */
+const isPushable = ({ status, parked }: PackageDoc) => status === 'new' || status === 'push_failed' || parked;
+
+/** Fixed with the other fees; catalogue.md, Fees. */
+const returnFeeOf = ({ supplier, rate }: PushTerms): ReturnFee | null =>
+  supplier.fees && rate
+    ? {
+        ...supplier.fees.stockInReturn,
+        ...{ rate: rate.text, source: rate.source, fetchedAt: rate.fetchedAt ?? null },
+      }
+    : null;
 
 export type OrderRepository = ReturnType<typeof createOrderRepository>;
 
@@ -96,12 +138,13 @@ export function createOrderRepository(db: Database) {
   async function termsOf(pkg: PackageDoc): Promise<PushTerms> {
     if (pkg.supplier === null || pkg.partnership === null) throw new HubError('not_pushable', OWN_GOODS);
     const supplierSkus = pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []);
-    const [partnership, supplier, claims, limits, order] = await Promise.all([
+    const [partnership, supplier, claims, limits, order, rules] = await Promise.all([
       models.partnerships.findById(pkg.partnership).lean(),
       models.suppliers.findById(pkg.supplier).lean(),
       models.claims.find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } }).lean(),
       accounts.quotaLimits([pkg.supplier, pkg.account]),
       models.orders.findById(pkg.order, { recipient: 1 }).lean(),
+      supplyRulesOf(db, pkg.supplier, pkg.supplierWarehouse),
     ]);
     const setup = found(supplier, 'set-up');
     return {
@@ -111,6 +154,7 @@ export function createOrderRepository(db: Database) {
       claims,
       limits,
       recipient: order?.recipient ?? null,
+      rules,
     };
   }
 
@@ -133,10 +177,11 @@ export function createOrderRepository(db: Database) {
     const charge =
       priced && rate && currency !== null && supplier.baseCurrency !== null
         ? computeCharge({
-            lines: pkg.lines.map(({ sku, quantity, price }) => ({
+            lines: pkg.lines.map(({ sku, quantity, price, rate: priceRate }) => ({
               sku,
               quantity,
               price: { amount: price ?? 0, currency },
+              ...(priceRate ? { rate: priceRate } : {}),
             })),
             fees: supplier.fees ?? noFees(supplier.baseCurrency),
             rate,
@@ -171,23 +216,38 @@ export function createOrderRepository(db: Database) {
     return order?.state === 'cancelled' ? intake.cancel(session, pkg) : null;
   }
 
+  /** A push that is refused says why on its package; its account is told each time the causes are others. */
   async function refuse(session: ClientSession, pkg: PackageDoc, blockers: readonly Blocker[]): Promise<void> {
+    const failure = {
+      code: 'push_blocked',
+      detail: blockers.map(({ detail }) => detail).join('; '),
+      held: pkg.allocated ? `nothing at the supplier; ${OWN_ALLOCATION} stays` : 'nothing',
+      retryable: false,
+      hint: [...new Set(blockers.flatMap(({ hint }) => hint ?? []))].join('. '),
+    };
+    const at = now();
     await models.packages.updateOne(
       { _id: pkg._id },
-      { $set: { status: 'push_failed', blockers, failure: null, parked: false, updatedAt: now() } },
+      { $set: { status: 'push_failed', blockers, failure, parked: false, updatedAt: at } },
       { session },
     );
+    if (pkg.status === 'push_failed' && causesOf(pkg.blockers) === causesOf(blockers)) return;
     await notifications.notify(session, {
       account: pkg.account,
       event: 'order_push_failed',
-      occurrence: `${pkg._id}/${pkg.attempt}/refused`,
+      // A refusal at the start counts as no attempt: the time tells one from the next.
+      occurrence: `${pkg._id}/${pkg.attempt}/refused/${at.getTime()}`,
       document: pkg._id,
       detail: blockers.map(({ code }) => code).join(', '),
     });
   }
 
   async function packageOf(account: string, id: string, session: ClientSession | null = null): Promise<PackageDoc> {
-    return found(await models.packages.findOne({ _id: id, account }).session(session).lean(), 'package');
+    return found(
+      await models.packages.findById(id).session(session).lean(),
+      'package',
+      (row) => row.account === account,
+    );
   }
 
   /** What the supplier gets of the recipient: readable exactly when the supplier arranges the carrier. */
@@ -211,6 +271,7 @@ export function createOrderRepository(db: Database) {
     if (pkg.supplyOrder !== null) return { outcome: 'pushed', supplyOrder: pkg.supplyOrder, lanes: [] };
     if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked))
       return { outcome: 'superseded', status: pkg.status, lanes: [] };
+    if (pkg.outbound) return { outcome: 'outbound', supplyOrder: pkg.outbound.supplyOrder, lanes: [] };
     const workflowId = orderPushId(id, attempt);
     const cancelled = await cancelWithOrder(session, pkg);
     if (cancelled !== null) {
@@ -277,7 +338,7 @@ export function createOrderRepository(db: Database) {
       })),
     );
     const pushedAt = now();
-    const supplyOrder: SupplyOrderDoc = {
+    const supplyOrder = await withRules(db, session, terms.rules, pkg.order, {
       _id: supplyOrderIdOf(id, attempt),
       supplier,
       distributor: pkg.account,
@@ -290,64 +351,80 @@ export function createOrderRepository(db: Database) {
       platform: pkg.platform,
       paymentMethod: 'prepaid',
       shipping: pkg.shipping,
-      lines: pkg.lines.map(({ line, supplierSku, quantity, price }) => ({
+      lines: pkg.lines.map(({ line, supplierSku, quantity, price, rate }) => ({
         line,
         sku: supplierSku ?? '',
         quantity,
         price: price ?? 0,
+        ...(rate ? { rate } : {}),
       })),
       currency,
       charge,
       recipient: recipientForSupplier(pkg, terms.recipient, supplier, supplyOrderIdOf(id, attempt)),
       // An open recall was asked for while the push was under way: it goes on with the supply order there is now.
-      recall: pkg.recall ?? null,
+      recall: terms.rules.outside ? null : (pkg.recall ?? null),
       shipment: null,
+      returnFee: returnFeeOf(terms),
+      returned: null,
+      cancelledFrom: null,
+      outbound: terms.rules.outside ? { state: 'creating', reference: null, detail: null } : null,
+      stockedIn: null,
       command: null,
       pushedAt,
       updatedAt: pushedAt,
-    };
+    });
     await models.supplyOrders.collection.insertOne(supplyOrder as never, { session });
+    const outcome = terms.rules.outside ? 'outbound' : 'pushed';
     await models.packages.collection.updateOne(
       { _id: id } as never,
       {
-        $set: {
-          status: 'pushed',
-          allocated: false,
-          parked: false,
-          blockers: [],
-          failure: null,
-          charge,
-          supplyOrder: supplyOrder._id,
-          pushedAt: supplyOrder.pushedAt,
-          updatedAt: supplyOrder.pushedAt,
-        },
+        $set:
+          outcome === 'outbound'
+            ? { allocated: false, outbound: waitingFor(supplyOrder, pkg.allocated), updatedAt: pushedAt }
+            : { ...pushedBy(supplyOrder), updatedAt: pushedAt },
       },
       { session },
     );
     // From now on the base currency is fixed.
     if (!terms.supplier.pushed)
       await models.suppliers.updateOne({ _id: supplier }, { $set: { pushed: true } }, { session });
-    await operations.end(session, workflowId, 'done', { result: { supplyOrder: supplyOrder._id, package: id } });
+    if (outcome === 'pushed')
+      await operations.end(session, workflowId, 'done', { result: { supplyOrder: supplyOrder._id, package: id } });
     const lanes = await stock.markChanged(
       session,
       supplier,
       needed.map(([, { supplierSku }]) => supplierSku),
       `push ${id}`,
     );
-    return { outcome: 'pushed', supplyOrder: supplyOrder._id, lanes };
+    return { outcome, supplyOrder: supplyOrder._id, lanes };
   }
 
+  function recipientOfSupplyOrder(row: SupplyOrderDoc): Recipient | null {
+    return row.recipient === null
+      ? null
+      : JSON.parse(cipher.open(row.recipient, supplyRecipientContext(row.supplier, row._id)));
+  }
+
+  const orderLists = createOrderLists(db);
   const recalls = createRecallRepository(db, cancelWithOrder);
   const supplyOrders = createSupplyOrderRepository(db, recalls);
+  const outbound = createOutboundPushes(db, { cancelWithOrder, recalls, recipientOf: recipientOfSupplyOrder });
 
   return {
     takeIn: intake.takeIn,
+    cancellations: createCancellationRepository(db, intake),
+    mapping: createOrderMapping(db, intake),
+    labels: createLabelRepository(db),
+    own: createOwnShipmentRepository(db),
     recall: recalls.recall,
     advanceRecall: recalls.advance,
     answerRecall: recalls.answer,
+    wasRecallAnswered: recalls.wasAnswered,
     openRecalls: recalls.open,
     moveSupplyOrder: supplyOrders.move,
     shipments: supplyOrders,
+    outbound,
+    automation: createSupplyAutomation(db, supplyOrders),
 
     /**
      * Runs one attempt's transaction. Safe to repeat: a package that is pushed answers with the push there is. Attempts on
@@ -361,7 +438,10 @@ export function createOrderRepository(db: Database) {
       );
     },
 
-    /** All blockers that hold now, per package of the order, and the charge. Changes nothing. */
+    /**
+     * All blockers that hold now, per package of the order, and the charge. Changes nothing. One that can't be pushed now has
+     * none, and the charge it was pushed with.
+     */
     async pushCheck(
       account: string,
       order: string,
@@ -369,7 +449,11 @@ export function createOrderRepository(db: Database) {
       const { packages } = await this.get(account, order);
       const checks = [];
       for (const pkg of packages)
-        if (pkg.partnership !== null) checks.push({ package: pkg, ...(await judge(null, pkg, await termsOf(pkg))) });
+        if (pkg.partnership !== null)
+          checks.push({
+            package: pkg,
+            ...(isPushable(pkg) ? await judge(null, pkg, await termsOf(pkg)) : { blockers: [], charge: pkg.charge }),
+          });
       return checks;
     },
 
@@ -393,8 +477,13 @@ export function createOrderRepository(db: Database) {
           throw new HubError('not_pushable', `The package is ${pkg.status}`, {
             members: { currentStatus: pkg.status },
           });
-        const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
+        const order = await models.orders.findById(pkg.order, { state: 1, cancellation: 1 }).session(session).lean();
         if (order?.state === 'cancelled') throw new HubError('not_pushable', 'The order is cancelled');
+        if (order !== null && LEFT_STATES.includes(order.state))
+          throw new HubError('not_pushable', `The platform says that the order is ${order.state}`, {
+            members: { currentStatus: order.state },
+          });
+        if (order?.cancellation?.open) throw new HubError('not_pushable', 'The order is being cancelled');
         const { blockers } = await judge(session, pkg, terms);
         if (blockers.length > 0) {
           await refuse(session, pkg, blockers);
@@ -417,30 +506,33 @@ export function createOrderRepository(db: Database) {
       });
     },
 
-    /** The attempts are used up: the package shows why, and that a decision is waited for. Safe to repeat. */
-    async park(id: string, attempt: number, failure: PushFailure): Promise<void> {
-      await db.transact(async (session) => {
-        const pkg = await models.packages
-          .findOneAndUpdate(
-            { _id: id, attempt, supplyOrder: null, status: { $in: ['pushing', 'push_failed'] } },
-            {
-              $set: {
-                status: 'push_failed',
-                parked: true,
-                failure: {
-                  ...failure,
-                  held: 'the allocation in the distributor’s supplier warehouse',
-                  retryable: true,
-                },
-                updatedAt: now(),
-              },
+    /**
+     * The attempts are used up: the package shows why, and that a decision is waited for. Safe to repeat.
+     * @returns false where there is nothing to decide: it was pushed after all, a recall abandoned it, or has it withdrawn
+     */
+    async park(id: string, attempt: number, failure: PushFailure): Promise<boolean> {
+      const code: FailureCode = failure.code in FAILURES ? (failure.code as FailureCode) : 'internal';
+      return db.transact(async (session) => {
+        const pkg = await models.packages.findById(id).session(session).lean();
+        if (pkg?.attempt !== attempt || pkg.supplyOrder !== null || (pkg.status !== 'pushing' && !pkg.parked))
+          return false;
+        if (pkg.outbound?.state === 'withdrawing') return false;
+        const held = pkg.outbound ? HELD_OUTSIDE : OWN_ALLOCATION;
+        const hint = `POST /v1/operations/{id}/retry, or push the order again: the same attempt goes on. ${hintOf(code)}`;
+        await models.packages.updateOne(
+          { _id: id },
+          {
+            $set: {
+              status: 'push_failed',
+              parked: true,
+              failure: { ...{ code, detail: failure.detail, held, retryable: true }, hint: hint.trim() },
+              updatedAt: now(),
             },
-            { session, returnDocument: 'after' },
-          )
-          .lean();
-        if (!pkg) return;
+          },
+          { session },
+        );
         await operations.end(session, orderPushId(id, attempt), 'parked', {
-          error: { code: 'unavailable', detail: failure.detail },
+          error: { code, detail: failure.detail },
           progress: { done: 0, failed: 0, total: 1 },
         });
         await notifications.notify(session, {
@@ -450,6 +542,7 @@ export function createOrderRepository(db: Database) {
           document: id,
           detail: failure.detail,
         });
+        return true;
       });
     },
 
@@ -473,18 +566,30 @@ export function createOrderRepository(db: Database) {
       });
     },
 
-    /** Ends an attempt that was not done. One that was done after all stays done. @returns whether it was pushed */
-    async abandon(id: string, attempt: number, why: string): Promise<{ pushed: boolean; lanes: readonly string[] }> {
+    /**
+     * Ends an attempt that was not done. One that was done after all stays done. @returns whether it was pushed, or is to be
+     * withdrawn from the operator of its warehouse first
+     */
+    async abandon(
+      id: string,
+      attempt: number,
+      why: string,
+    ): Promise<{ pushed: boolean; withdraw?: boolean; lanes: readonly string[] }> {
       return db.transact(async (session) => {
         const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
         if (pkg.supplyOrder !== null) return { pushed: true, lanes: [] };
         // Over already: refused, cancelled, or abandoned by a recall.
         if (pkg.attempt !== attempt || (pkg.status !== 'pushing' && !pkg.parked)) return { pushed: false, lanes: [] };
+        if (pkg.outbound) {
+          await beginWithdrawal(db, session, pkg, why);
+          return { pushed: false, withdraw: true, lanes: [] };
+        }
         const failure = {
           code: 'abandoned',
           detail: why,
-          held: 'the allocation in the distributor’s supplier warehouse',
+          held: OWN_ALLOCATION,
           retryable: true,
+          hint: hintOf('abandoned'),
         };
         await operations.end(session, orderPushId(id, attempt), 'abandoned', {
           error: { code: 'abandoned', detail: why },
@@ -525,27 +630,18 @@ export function createOrderRepository(db: Database) {
 
     package: packageOf,
 
+    /** Which of these packages are being pushed now. */
+    async pushingAmong(packages: readonly string[]): Promise<Set<string>> {
+      const rows = await models.packages.find({ _id: { $in: [...packages] }, status: 'pushing' }, { _id: 1 }).lean();
+      return new Set(rows.map(({ _id }) => _id));
+    },
+
     async get(account: string, id: string): Promise<OrderView> {
-      const order = found(await models.orders.findOne({ _id: id, account }).lean(), 'order');
+      const order = found(await models.orders.findById(id).lean(), 'order', (row) => row.account === account);
       return { order, packages: await models.packages.find({ order: id }).sort({ _id: 1 }).lean() };
     },
 
-    async list(account: string, filter: { store?: string }, page: PageRequest): Promise<Page<OrderView>> {
-      const orders = await models.orders
-        .find({ account, ...filter, ...(page.after === null ? {} : { _id: { $lt: page.after } }) })
-        .sort({ _id: -1 })
-        .limit(page.limit + 1)
-        .lean();
-      const packages = await models.packages
-        .find({ order: { $in: orders.map(({ _id }) => _id) } })
-        .sort({ _id: 1 })
-        .lean();
-      return toPage(
-        orders.map((order) => ({ order, packages: packages.filter((pkg) => pkg.order === order._id) })),
-        page.limit,
-        ({ order }) => order._id,
-      );
-    },
+    list: orderLists.list,
 
     /** The recipient as the order's own account reads it. */
     recipientOf(order: OrderDoc): Recipient | null {
@@ -555,15 +651,11 @@ export function createOrderRepository(db: Database) {
     },
 
     /** The recipient as the supplier may read it: masked unless the supplier arranges the carrier. */
-    recipientOfSupplyOrder(row: SupplyOrderDoc): Recipient | null {
-      return row.recipient === null
-        ? null
-        : JSON.parse(cipher.open(row.recipient, supplyRecipientContext(row.supplier, row._id)));
-    },
+    recipientOfSupplyOrder,
 
     async supplyOrders(
       supplier: string,
-      filter: { status?: SupplyOrderDoc['status'] },
+      filter: { status?: SupplyOrderDoc['status']; tags?: string },
       page: PageRequest,
     ): Promise<Page<SupplyOrderDoc>> {
       const rows = await models.supplyOrders
@@ -574,8 +666,25 @@ export function createOrderRepository(db: Database) {
       return toPage(rows, page.limit, ({ _id }) => _id);
     },
 
+    /** Where the platform of a supply order knows its parcel; null where it came without one, or holds gifts alone. */
+    async parcelAtPlatform(row: SupplyOrderDoc): Promise<ParcelAtPlatform | null> {
+      const pkg = found(await models.packages.findById(row.package).lean(), 'package');
+      if (pkg.store === 'api') return null;
+      const fields = { platformOrder: 1, state: 1, 'cancellation.open': 1 };
+      const order = found(await models.orders.findById(pkg.order, fields).lean(), 'order');
+      const lineIds = platformLinesOf(pkg.lines);
+      // A platform does not cancel what is packed.
+      const mayPack =
+        row.status !== 'cancelled' &&
+        pkg.supplyOrder === row._id &&
+        !pkg.recall?.open &&
+        order.state !== 'cancelled' &&
+        !order.cancellation?.open;
+      return lineIds.length === 0 ? null : { store: pkg.store, platformOrder: order.platformOrder, lineIds, mayPack };
+    },
+
     async supplyOrder(supplier: string, id: string): Promise<SupplyOrderDoc> {
-      return found(await models.supplyOrders.findOne({ _id: id, supplier }).lean(), 'supply order');
+      return found(await models.supplyOrders.findById(id).lean(), 'supply order', (row) => row.supplier === supplier);
     },
   };
 }

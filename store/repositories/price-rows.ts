@@ -96,7 +96,7 @@ export function createPriceRows({ models, now }: Database): RowKind<PriceRow, Pr
   }
 
   return {
-    async apply(session, { account, currency: readIn }, rows): Promise<Applied<PriceChange>> {
+    async apply(session, { account, currency: readIn, planned }, rows): Promise<Applied<PriceChange>> {
       const currency = found((await takeSetup(session, account)).baseCurrency, 'base currency; set it first');
       // The rows hold minor units: as another currency they would be other prices.
       if (currency !== readIn)
@@ -105,6 +105,7 @@ export function createPriceRows({ models, now }: Database): RowKind<PriceRow, Pr
           `The file was read in ${readIn}; the base currency is ${currency} by now`,
         );
       const { levels, basePrices, prices } = await knownFor(session, account, rows);
+      for (const [sku, amount] of planned?.basePrices ?? []) if (basePrices.has(sku)) basePrices.set(sku, amount);
       const changes: PriceChange[] = [];
       const errors: RowError[] = [];
       for (const { line, sku, basePrice, level: given, price } of rows) {

@@ -7,7 +7,7 @@ import type { PackageStatus } from '../../domain/orders';
 import { DISTRIBUTION_PRODUCT_LIMIT } from '../../domain/partnership';
 import { processId } from '../../domain/process-ids';
 import { DAY_MS, dailyAverage, SALES_WINDOWS_DAYS } from '../../domain/sales';
-import { type Database, found, type Page, type PageRequest, toPage } from '../database';
+import { type Database, found, type Page, type PageRequest, pageOf, toPage } from '../database';
 import type { ClaimDoc, PartnershipDoc, ProductDoc, SkuDoc, SupplierDoc } from '../models/documents';
 import { createCatalogueRepository, type NewSku, skuId } from './catalogue';
 import { createClaimRepository } from './claims';
@@ -31,6 +31,9 @@ export interface ProductSales {
   readonly dailyAverage: number;
 }
 
+const wrongCurrency = (base: Currency | null) =>
+  `Base prices are in ${base ?? 'the base currency, which is not set yet'}`;
+
 function refusePublishing({ sku, status }: ProductDoc): void {
   if (status === 'publishing') throw new HubError('publish_in_progress', `${sku} is being published; try again then`);
 }
@@ -45,7 +48,7 @@ export interface VisibleProduct {
   readonly price: Money | null;
   /** Set where the next order will be billed another price than the one shown. */
   readonly waitingPrice: Money | null;
-  /** Units available over the warehouses the distributor was given. */
+  /** Units available over the warehouses the distributor was given; none of a claimed product while a cause is against it. */
   readonly available: number;
   readonly claim: ClaimDoc | null;
 }
@@ -94,10 +97,7 @@ export function createProductRepository(db: Database) {
       throw new HubError('combination_not_supported', `${input.sku} is a combination SKU`);
     if (entry.mirror) throw new HubError('sub_distribution_not_allowed', `${input.sku} comes from a supplier itself`);
     if (input.basePrice && input.basePrice.currency !== baseCurrency)
-      throw new HubError(
-        'currency_mismatch',
-        `Base prices are in ${baseCurrency ?? 'the base currency, which is not set yet'}`,
-      );
+      throw new HubError('currency_mismatch', wrongCurrency(baseCurrency));
     const _id = skuId(account, input.sku);
     const there = await models.products.findById(_id).session(session).lean();
     if (there) return there;
@@ -217,7 +217,7 @@ export function createProductRepository(db: Database) {
         const results: RowResult<ProductDoc>[] = [];
         for (const { sku, basePrice } of rows) {
           if (basePrice.currency !== baseCurrency) {
-            results.push({ ok: false, code: 'currency_mismatch', detail: `Base prices are in ${baseCurrency}` });
+            results.push({ ok: false, code: 'currency_mismatch', detail: wrongCurrency(baseCurrency) });
             continue;
           }
           const row = await models.products
@@ -304,8 +304,8 @@ export function createProductRepository(db: Database) {
     },
 
     /**
-     * Disables or enables a product for one distributor, named by partnership or account; it holds for their next
-     * partnership too. 409 `publish_in_progress`. @returns the distributor, and the lanes to wake
+     * Disables or enables a product for one distributor, named by partnership (also by one that ended) or account; it holds
+     * for the partnership there is, and for their next. 409 `publish_in_progress`. @returns the distributor, and the lanes to wake
      */
     async switchFor(
       account: string,
@@ -332,12 +332,18 @@ export function createProductRepository(db: Database) {
             [{ _id, supplier: account, sku, distributor: partnership.distributor, at: now() }],
             { session },
           );
+        const { distributor: who } = partnership;
+        const all = await models.partnerships
+          .find({ supplier: account, distributor: who }, { open: 1 })
+          .session(session)
+          .lean();
+        const { _id: held } = all.find(({ open }) => open) ?? partnership;
         const what = to.enabled ? 'enabled' : 'disabled';
         await log.write(session, {
           ...{ supplier: account, sku, what, who: account, why: to.why, distributor: partnership.distributor },
           key: `${_id}/${what}/${newId('command')}`,
         });
-        return { ...answer, lanes: await claims.reconsider(session, partnership._id, `product ${what}`) };
+        return { ...answer, lanes: await claims.reconsider(session, held, `product ${what}`) };
       });
     },
 
@@ -421,15 +427,13 @@ export function createProductRepository(db: Database) {
         claimed.has(sku)
           ? filter.claimed !== false
           : filter.claimed !== true && status === 'enabled' && isOffered(offers.get(sku));
-      const products = all
-        .filter((product) => (page.after === null || product.sku > page.after) && isShown(product))
-        .slice(0, page.limit + 1);
-      const skus = products.map(({ sku }) => sku);
+      const { items, nextCursor } = pageOf(all.filter(isShown), page, ({ sku }) => sku);
+      const skus = items.map(({ sku }) => sku);
       const [names, levels] = await Promise.all([
         models.skus.find({ account: row.supplier, sku: { $in: skus } }, { sku: 1, name: 1 }).lean(),
         models.stock.find({ account: row.supplier, sku: { $in: skus }, warehouse: { $in: row.warehouses } }).lean(),
       ]);
-      const rows = products.map((product): VisibleProduct => {
+      const rows = items.map((product): VisibleProduct => {
         const claim = claimRows.find(({ supplierSku }) => supplierSku === product.sku) ?? null;
         const current = offers.get(product.sku)?.price;
         const shown = claim ? claim.shownPrice : current?.ok ? current.price.amount : null;
@@ -438,11 +442,14 @@ export function createProductRepository(db: Database) {
           name: names.find(({ sku }) => sku === product.sku)?.name ?? '',
           price: shown === null ? null : money(shown, row.settlementCurrency),
           waitingPrice: current?.ok && shown !== null && current.price.amount !== shown ? current.price : null,
-          available: levels.filter(({ sku }) => sku === product.sku).reduce((sum, level) => sum + level.available, 0),
+          available:
+            claim !== null && claim.causes.length > 0
+              ? 0
+              : levels.filter(({ sku }) => sku === product.sku).reduce((sum, level) => sum + level.available, 0),
           claim,
         };
       });
-      return toPage(rows, page.limit, ({ sku }) => sku);
+      return { items: rows, nextCursor };
     },
   };
 }

@@ -1,16 +1,18 @@
-/** Push rules, and the records of what was pushed where. Contract: stock-push.md. */
-import type { AnyBulkWriteOperation, Document } from 'mongodb';
+/** The records of what was pushed where, beside the rules that say what is. Contract: stock-push.md. */
+import type { Document } from 'mongodb';
 import type { ClientSession, QueryFilter } from 'mongoose';
-import { HubError } from '../../domain/failures';
-import { idFor } from '../../domain/ids';
-import { PUSH_RULE_LIMIT, type PushRule } from '../../domain/push-rules';
-import { type Database, found, type Page, type PageRequest, toPage } from '../database';
-import type { PushRecordDoc, PushResult, PushRuleDoc } from '../models/documents';
+import { type Database, type Page, type PageRequest, toPage } from '../database';
+import type { PushRecordDoc, PushResult } from '../models/documents';
+import { HISTORY_MS } from '../models/index';
+import { inPieces, writeTogether } from '../together';
+import { createPushRuleRepository } from './push-rules';
+import { createPushItemRepository } from './stock-pushes';
 
 /** How many results a record's history keeps. */
 export const HISTORY_LENGTH = 30;
 
-export type RuleInput = Omit<PushRule, 'id' | 'revision'>;
+/** A ring: each result is written over the one that is no longer among the newest. */
+const historyId = (record: string, number: number) => `${record}|${number % HISTORY_LENGTH}`;
 
 export interface RecordEntry {
   readonly id: string;
@@ -20,189 +22,219 @@ export interface RecordEntry {
   readonly store: string | null;
   readonly distributor: string | null;
   readonly result: PushResult;
+  /** Push Nows that wait for it. */
+  readonly jobs?: readonly string[];
+}
+
+/** What a result makes of its record: the latest, for good. */
+function written({ account, kind, sku, store, distributor, result }: RecordEntry): Document {
+  const { outcome, quantity } = result;
+  return {
+    $set: {
+      ...{ account, kind, sku, store, distributor, latest: result, passedBy: false },
+      // A refusal leaves there what was there: where that was not known, it still is not.
+      ...(outcome === 'accepted' ? { accepted: quantity, unanswered: false } : {}),
+    },
+    $inc: { results: 1 },
+    ...(outcome === 'accepted' ? {} : { $setOnInsert: { accepted: null } }),
+  };
+}
+
+export interface PushHistory extends PushRecordDoc {
+  /** Newest first. */
+  readonly history: readonly PushResult[];
+}
+
+export interface RecordFilter {
+  readonly kind: PushRecordDoc['kind'];
+  readonly sku?: string;
+  readonly store?: string;
+  readonly distributor?: string;
+  readonly outcome?: string;
+  /** Of the latest result, both included. */
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+function conditions(account: string, { outcome, from, to, ...fields }: RecordFilter): QueryFilter<PushRecordDoc> {
+  return {
+    account,
+    ...fields,
+    ...(outcome === undefined ? {} : { 'latest.outcome': outcome }),
+    ...(from === undefined && to === undefined
+      ? {}
+      : { 'latest.at': { ...(from === undefined ? {} : { $gte: from }), ...(to === undefined ? {} : { $lte: to }) } }),
+  } as QueryFilter<PushRecordDoc>;
 }
 
 export type PushRepository = ReturnType<typeof createPushRepository>;
 
 export function createPushRepository(db: Database) {
   const { models, now } = db;
+  const items = createPushItemRepository(db);
 
-  const toRule = ({ _id, account: _account, updatedAt: _updatedAt, ...rule }: PushRuleDoc): PushRule => ({
-    id: _id,
-    ...rule,
-  });
-
-  /** What a rule names must be the account's own; every problem at once. */
-  async function check(account: string, input: RuleInput): Promise<void> {
-    const [warehouses, stores] = await Promise.all([
-      models.warehouses.find({ account, _id: { $in: [...input.warehouses] } }, { _id: 1 }).lean(),
-      models.stores.find({ account, _id: { $in: [...input.stores] } }, { _id: 1 }).lean(),
-    ]);
-    const missing = (names: readonly string[], there: readonly { _id: string }[], field: string) =>
-      names.flatMap((name, index) =>
-        there.some(({ _id }) => _id === name)
-          ? []
-          : [
-              {
-                pointer: `/${field}/${index}`,
-                code: `unknown_${field.slice(0, -1)}`,
-                detail: `There is no ${field.slice(0, -1)} ${name}`,
-              },
-            ],
-      );
-    const errors = [...missing(input.warehouses, warehouses, 'warehouses'), ...missing(input.stores, stores, 'stores')];
-    if (errors.length > 0) throw new HubError('invalid_input', 'The rule names what is not there', { errors });
+  /** Nobody knows whether these are there. */
+  async function markUnanswered(session: ClientSession, ids: readonly string[]): Promise<void> {
+    if (ids.length > 0)
+      await models.pushRecords.updateMany({ _id: { $in: [...ids] } }, { $set: { unanswered: true } }, { session });
   }
 
-  /** All who write an account's rules write the account first, so that of two that take one priority the second sees the first. */
-  async function takePriority(session: ClientSession, account: string, priority: number, rule: string): Promise<void> {
-    await models.accounts.updateOne({ _id: account }, { $inc: { ruleTurns: 1 } }, { session });
-    const other = await models.pushRules
-      .findOne({ account, priority, _id: { $ne: rule } }, { _id: 1 })
+  async function recordWithin(session: ClientSession, entries: readonly RecordEntry[]): Promise<void> {
+    const rows = await models.pushRecords
+      .find({ _id: { $in: entries.map(({ id }) => id) } }, { results: 1 })
       .session(session)
       .lean();
-    if (other) throw new HubError('priority_taken', `Another rule has priority ${priority}`);
+    const counts = new Map(rows.map(({ _id, results }) => [_id, results ?? 0]));
+    const records = entries.map((entry) => ({
+      updateOne: { filter: { _id: entry.id }, update: written(entry), upsert: true },
+    }));
+    const history = entries.map(({ id, result }) => {
+      const number = counts.get(id) ?? 0;
+      counts.set(id, number + 1);
+      const _id = historyId(id, number);
+      return { replaceOne: { filter: { _id }, replacement: { number, ...result }, upsert: true } };
+    });
+    await writeTogether(db, models.pushRecords.collection, records, session);
+    await writeTogether(db, models.pushHistory.collection, history, session);
+    const waited = entries.flatMap(({ id, jobs = [], result }) =>
+      jobs.length === 0 ? [] : [{ listing: id, jobs, outcome: result.outcome }],
+    );
+    await items.settle(waited, session);
   }
 
   return {
-    /** 409 `push_rule_limit`, `priority_taken`; 422 for what is not there. Saving pushes nothing by itself. */
-    async addRule(account: string, input: RuleInput, command?: string): Promise<PushRuleDoc> {
-      await check(account, input);
-      const row: PushRuleDoc = { _id: idFor('pushRule', command), account, ...input, revision: 1, updatedAt: now() };
-      return db.transact(async (session) => {
-        const there = await models.pushRules.findOne({ _id: row._id, account }).session(session).lean();
-        if (there) return there;
-        await takePriority(session, account, input.priority, row._id);
-        if ((await models.pushRules.countDocuments({ account }).session(session)) >= PUSH_RULE_LIMIT)
-          throw new HubError('push_rule_limit', `There are ${PUSH_RULE_LIMIT} already`);
-        await models.pushRules.create([row], { session });
-        return row;
-      }, `rules/${account}`);
-    },
-
-    async changeRule(account: string, id: string, set: Partial<RuleInput>): Promise<PushRuleDoc> {
-      const before = found(await models.pushRules.findOne({ _id: id, account }).lean(), 'push rule');
-      await check(account, { ...toRule(before), ...set });
-      return db.transact(async (session) => {
-        if (set.priority !== undefined) await takePriority(session, account, set.priority, id);
-        return found(
-          await models.pushRules
-            .findOneAndUpdate(
-              { _id: id, account },
-              { $set: { ...set, updatedAt: now() }, $inc: { revision: 1 } },
-              { session, returnDocument: 'after' },
-            )
-            .lean(),
-          'push rule',
-        );
-      }, `rules/${account}`);
-    },
-
-    async removeRule(account: string, id: string): Promise<void> {
-      found(await models.pushRules.findOneAndDelete({ _id: id, account }).lean(), 'push rule');
-    },
-
-    async rule(account: string, id: string): Promise<PushRuleDoc> {
-      return found(await models.pushRules.findOne({ _id: id, account }).lean(), 'push rule');
-    },
-
-    async listRules(account: string, page: PageRequest): Promise<Page<PushRuleDoc>> {
-      const rows = await models.pushRules
-        .find({ account, ...(page.after === null ? {} : { priority: { $gt: Number(page.after) } }) })
-        .sort({ priority: 1 })
-        .limit(page.limit + 1)
-        .lean();
-      return toPage(rows, page.limit, ({ priority }) => String(priority));
-    },
-
-    /** All enabled rules of an account, as the quantity is decided by them. At most 200. */
-    async rules(account: string): Promise<PushRule[]> {
-      const rows = await models.pushRules.find({ account, enabled: true }).lean();
-      return rows.map(toRule);
-    },
+    ...createPushRuleRepository(db),
 
     /**
      * Notes that a call is about to go out. Until its answer is recorded nobody knows what the store has: should the
      * answer be lost, not even the quantity accepted last is taken for granted.
      */
-    async calling(ids: readonly string[]): Promise<void> {
-      if (ids.length === 0) return;
-      await models.pushRecords.collection.bulkWrite(
-        ids.map((_id) => ({ updateOne: { filter: { _id }, update: { $set: { unanswered: true } } } })) as never,
-        { ordered: false },
+    async calling(store: string, listings: readonly string[]): Promise<void> {
+      if (listings.length === 0) return;
+      await db.transact(async (session) => {
+        const update = { $addToSet: { listings: { $each: [...listings] } } };
+        await models.storeCalls.updateOne({ _id: store }, update, { session, upsert: true });
+      });
+    },
+
+    /** A call has come to its end: what is known of its listings is in their records. In the caller's transaction. */
+    async answeredWithin(
+      session: ClientSession,
+      store: string,
+      called: readonly string[],
+      unanswered: readonly string[],
+    ): Promise<void> {
+      await markUnanswered(session, unanswered);
+      if (called.length > 0)
+        await models.storeCalls.updateOne({ _id: store }, { $pullAll: { listings: [...called] } }, { session });
+    },
+
+    /** What an earlier pass called and had no answer to becomes known by the records themselves. */
+    async takeUpCalls(store: string): Promise<void> {
+      const open = await models.storeCalls.findById(store).lean();
+      if (!open?.listings.length) return;
+      await db.transact(async (session) => {
+        await markUnanswered(session, open.listings);
+        await models.storeCalls.updateOne({ _id: store }, { $pullAll: { listings: open.listings } }, { session });
+      });
+    },
+
+    /** Nothing had to be sent, the store has it: from now on this rule says why it does. */
+    async stand(
+      settled: readonly {
+        readonly id: string;
+        readonly quantity: number;
+        readonly rule: { readonly id: string; readonly revision: number } | null;
+      }[],
+    ): Promise<void> {
+      for (const some of inPieces(settled))
+        await db.transact(async (session) => {
+          const rows = await models.pushRecords
+            .find({ _id: { $in: some.map(({ id }) => id) } }, { accepted: 1, latest: 1 })
+            .session(session)
+            .lean();
+          const has = new Map(
+            rows.map(({ _id, accepted, latest }) => [_id, latest.outcome === 'accepted' ? accepted : null]),
+          );
+          const writes = some.flatMap(({ id, quantity, rule }) => {
+            if (has.get(id) !== quantity) return [];
+            const latest = { 'latest.rule': rule?.id ?? null, 'latest.revision': rule?.revision ?? null };
+            return [{ updateOne: { filter: { _id: id }, update: { $set: { passedBy: false, ...latest } } } }];
+          });
+          await writeTogether(db, models.pushRecords.collection, writes, session);
+        });
+    },
+
+    /** A change that no rule or switch let through: what the store has is no longer what its record's rule gives. */
+    async passedBy(ids: readonly string[]): Promise<void> {
+      for (const some of inPieces(ids))
+        await db.transact(async (session) => {
+          await models.pushRecords.updateMany({ _id: { $in: [...some] } }, { $set: { passedBy: true } }, { session });
+        });
+    },
+
+    /** What the store has by its last answer, by record id; missing where that is not known. */
+    async accepted(store: string, ids: readonly string[]): Promise<Map<string, number>> {
+      // First: a call that ends in between is in its records then.
+      const open = new Set((await models.storeCalls.findById(store).lean())?.listings);
+      const rows = await models.pushRecords.find({ _id: { $in: [...ids] } }, { accepted: 1, unanswered: 1 }).lean();
+      return new Map(
+        rows.flatMap(({ _id, accepted, unanswered }) =>
+          accepted === null || unanswered === true || open.has(_id) ? [] : [[_id, accepted] as const],
+        ),
       );
     },
 
-    /** What each store has by its last answer, by record id; missing where that is not known. */
-    async accepted(ids: readonly string[]): Promise<Map<string, number>> {
-      const rows = await models.pushRecords
-        .find({ _id: { $in: [...ids] }, accepted: { $ne: null }, unanswered: { $ne: true } }, { accepted: 1 })
-        .lean();
-      return new Map(rows.flatMap(({ _id, accepted }) => (accepted === null ? [] : [[_id, accepted] as const])));
-    },
-
-    /** Writes results: the latest of each, and the newest 30 as history. */
+    /** Writes results: the latest of each, the newest 30 as history, and what waited for them. */
     async record(entries: readonly RecordEntry[]): Promise<void> {
-      if (entries.length === 0) return;
-      const writes = entries.map(
-        ({ id, account, kind, sku, store, distributor, result }): AnyBulkWriteOperation<Document> => ({
-          updateOne: {
-            filter: { _id: id as never },
-            update: {
-              $set: {
-                account,
-                kind,
-                sku,
-                store,
-                distributor,
-                latest: result,
-                ...(result.outcome === 'accepted' ? { accepted: result.quantity } : {}),
-                // A failure is no answer.
-                ...(result.outcome === 'failed' ? {} : { unanswered: false }),
-              },
-              $push: { history: { $each: [result], $slice: -HISTORY_LENGTH } } as never,
-              ...(result.outcome === 'accepted' ? {} : { $setOnInsert: { accepted: null } }),
-            },
-            upsert: true,
-          },
-        }),
-      );
-      await models.pushRecords.collection.bulkWrite(writes as never, { ordered: false });
+      for (const some of inPieces(entries)) await db.transact((session) => recordWithin(session, some));
     },
 
-    async records(
-      account: string,
-      filter: { kind: PushRecordDoc['kind']; sku?: string; store?: string; distributor?: string; outcome?: string },
-      page: PageRequest,
-    ): Promise<Page<PushRecordDoc>> {
-      const { outcome, ...fields } = filter;
+    /** The same in the caller's transaction, which is short: those of one call. */
+    recordWithin,
+
+    async records(account: string, filter: RecordFilter, page: PageRequest): Promise<Page<PushRecordDoc>> {
+      const after = page.after === null ? {} : { _id: { $gt: page.after } };
       const rows = await models.pushRecords
-        .find(
-          {
-            account,
-            ...fields,
-            ...(outcome === undefined ? {} : { 'latest.outcome': outcome }),
-            ...(page.after === null ? {} : { _id: { $gt: page.after } }),
-          } as QueryFilter<PushRecordDoc>,
-          { history: 0 },
-        )
+        .find({ ...conditions(account, filter), ...after })
         .sort({ _id: 1 })
         .limit(page.limit + 1)
         .lean();
-      return toPage(rows as unknown as PushRecordDoc[], page.limit, ({ _id }) => _id);
+      return toPage(rows, page.limit, ({ _id }) => _id);
+    },
+
+    /** All of them, read by a cursor a piece at a time. */
+    async *everyRecord(account: string, filter: RecordFilter): AsyncGenerator<PushRecordDoc> {
+      const cursor = models.pushRecords
+        .find(conditions(account, filter))
+        .sort({ _id: 1 })
+        .lean()
+        .cursor({ batchSize: 500 });
+      for await (const row of cursor) yield row as PushRecordDoc;
     },
 
     /** The newest results of one SKU in one store, newest first; at most 30 days back. */
     async history(
       account: string,
       filter: { kind: PushRecordDoc['kind']; sku: string; store?: string; distributor?: string },
-    ): Promise<PushRecordDoc[]> {
+    ): Promise<PushHistory[]> {
       const rows = await models.pushRecords
         .find({ account, ...filter })
         .limit(200)
         .lean();
-      const oldest = new Date(now().getTime() - 30 * 86_400_000);
-      return rows.map((row) => ({ ...row, history: row.history.filter(({ at }) => at >= oldest).reverse() }));
+      const slots = Array.from({ length: HISTORY_LENGTH }, (_, slot) => slot);
+      const idsOf = (record: string) => slots.map((slot) => historyId(record, slot));
+      const kept = await models.pushHistory.find({ _id: { $in: rows.flatMap(({ _id }) => idsOf(_id)) } }).lean();
+      const byId = new Map(kept.map((one) => [one._id, one]));
+      // The database takes away what is too old, but not at once.
+      const oldest = new Date(now().getTime() - HISTORY_MS);
+      return rows.map((row) => ({
+        ...row,
+        history: idsOf(row._id)
+          .flatMap((id) => byId.get(id) ?? [])
+          .filter(({ at }) => at >= oldest)
+          .sort((one, other) => other.number - one.number),
+      }));
     },
   };
 }

@@ -5,10 +5,11 @@
 import type { ClientSession } from 'mongoose';
 import { type FailureCode, HubError } from '../../domain/failures';
 import { orderPushId, orderRecallId } from '../../domain/process-ids';
-import { decideRecall, packageStatusOf, type RecallDecision, unitsBySku } from '../../domain/supply-orders';
+import { decideRecall, packageStatusOf, type RecallDecision } from '../../domain/supply-orders';
 import { type Database, found } from '../database';
 import type { PackageDoc, RecallDoc, SupplyOrderDoc } from '../models/documents';
 import { createBillingRepository } from './billing';
+import { createCommandLog } from './commands';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
 import { createStockRepository } from './stock';
@@ -42,6 +43,8 @@ export type RecallStep = RecallAfter &
     /** The supplier may answer for so long. */
     | { readonly next: 'answer'; readonly waitMs: number }
     | { readonly next: 'warehouse'; readonly supplyOrder: string; readonly warehouse: string }
+    /** The push that is under way takes its outbound order back first, and ends this. */
+    | { readonly next: 'push' }
   );
 
 /** What the 3PL said to the cancellation of its outbound order. */
@@ -51,6 +54,8 @@ export type RecallAnswer =
   | (RecallAfter & { readonly ok: true; readonly outcome: 'recalled' | 'failed' })
   | { readonly ok: false; readonly code: FailureCode; readonly detail: string };
 
+/** What an attempt that did not come about leaves as it was. */
+export const OWN_ALLOCATION = 'the allocation in the distributor’s supplier warehouse';
 const NOTHING_AFTER: RecallAfter = { lanes: [], pushToEnd: null };
 const SETTLE = 'The buyer cancelled: settle it between you';
 
@@ -58,6 +63,31 @@ interface Scene {
   readonly pkg: PackageDoc;
   readonly supplyOrder: SupplyOrderDoc | null;
   readonly recall: RecallDoc;
+}
+
+/**
+ * A push that waits for the operator of a warehouse is not to go on: from here on nothing new is created there. Its workflow asks
+ * for the cancellation of what there is, then undoes the rest. A repeat keeps the first reason.
+ */
+export async function beginWithdrawal(
+  db: Database,
+  session: ClientSession,
+  { _id, attempt, account, outbound }: PackageDoc,
+  why: string,
+): Promise<void> {
+  if (!outbound || outbound.state === 'withdrawing') return;
+  const set = { status: 'pushing', parked: false, failure: null, outbound: { ...outbound, state: 'withdrawing', why } };
+  await db.models.packages.collection.updateOne(
+    { _id: _id as never },
+    { $set: { ...set, updatedAt: db.now() } },
+    { session },
+  );
+  await createOperationRepository(db).begin(session, {
+    workflowId: orderPushId(_id, attempt),
+    kind: 'order_push',
+    accounts: [account],
+    document: _id,
+  });
 }
 
 /** Recalls as the intake of orders begins them, in its own transaction. */
@@ -72,20 +102,13 @@ export function createRecallBeginning(db: Database) {
   }
 
   /** What would become of a recall now. */
-  async function decide(
-    session: ClientSession,
-    pkg: PackageDoc,
-    supplyOrder: SupplyOrderDoc | null,
-  ): Promise<RecallDecision> {
-    const place =
-      supplyOrder === null
-        ? null
-        : await models.warehouses.findById(supplyOrder.warehouse, { kind: 1 }).session(session).lean();
+  function decide(pkg: PackageDoc, supplyOrder: SupplyOrderDoc | null): RecallDecision {
     return decideRecall({
       packageStatus: pkg.status,
       parked: pkg.parked,
       supplyOrder: supplyOrder?.status ?? null,
-      outside: place?.kind === 'third_party',
+      // What was pushed before its warehouse was a 3PL's has no outbound order there: nobody is to be asked but the supplier.
+      outside: Boolean(supplyOrder?.outbound),
     });
   }
 
@@ -162,21 +185,26 @@ export function createRecallBeginning(db: Database) {
 
     /**
      * The buyer cancelled: what the supplier may still give back is asked back. Where it is too late both sides are told to
-     * settle it. @returns the recall to run after the commit
+     * settle it, once for each `asking`. @returns the recall to run after the commit
      */
-    async beginForBuyer(session: ClientSession, pkg: PackageDoc): Promise<RecallToRun | null> {
+    async beginForBuyer(
+      session: ClientSession,
+      pkg: PackageDoc,
+      by: RecallDoc['by'] = 'buyer',
+      asking = 'buyer',
+    ): Promise<RecallToRun | null> {
       if (pkg.recall?.open) return null;
       const supplyOrder = await supplyOrderOf(session, pkg);
-      const decision = await decide(session, pkg, supplyOrder);
+      const decision = decide(pkg, supplyOrder);
       if (decision.kind !== 'refused') {
-        const { attempt } = await list(session, { pkg, supplyOrder }, 'buyer', null);
+        const { attempt } = await list(session, { pkg, supplyOrder }, by, null);
         return { account: pkg.account, package: pkg._id, attempt };
       }
       if (supplyOrder !== null && supplyOrder.status !== 'cancelled')
         await tellBoth(session, pkg, supplyOrder, {
           event: 'recall_refused',
-          occurrence: `${pkg._id}/buyer`,
-          detail: `${decision.detail}. ${SETTLE}`,
+          occurrence: `${pkg._id}/${asking}`,
+          detail: by === 'buyer' ? `${decision.detail}. ${SETTLE}` : decision.detail,
         });
       return null;
     },
@@ -194,6 +222,7 @@ export function createRecallRepository(
 ) {
   const { models, now } = db;
   const beginning = createRecallBeginning(db);
+  const commands = createCommandLog(db);
   const billing = createBillingRepository(db);
   const notifications = createNotificationRepository(db);
   const operations = createOperationRepository(db);
@@ -211,19 +240,12 @@ export function createRecallRepository(
   async function succeed(session: ClientSession, scene: Scene, answer: string | null): Promise<RecallAfter> {
     const { pkg, recall } = scene;
     const supplyOrder = found(scene.supplyOrder, 'supply order');
-    const { supplier, warehouse, charge } = supplyOrder;
-    const units = unitsBySku(supplyOrder.lines);
-    for (const [sku, quantity] of units)
-      await stock.change(session, {
-        account: supplier,
-        warehouse,
-        sku,
-        kind: 'release',
-        reason: 'order recalled',
-        document: pkg._id,
-        key: `${supplyOrder._id}/recall/${sku}`,
-        by: { allocated: -quantity },
-      });
+    const { supplier, charge } = supplyOrder;
+    const released = await stock.releaseLines(session, supplyOrder, {
+      reason: 'order recalled',
+      document: pkg._id,
+      key: `${supplyOrder._id}/recall`,
+    });
     const refund = await billing.book(session, {
       id: `recall/${pkg._id}/${recall.attempt}`,
       partnership: supplyOrder.partnership,
@@ -236,7 +258,7 @@ export function createRecallRepository(
     });
     await models.supplyOrders.collection.updateOne(
       { _id: supplyOrder._id } as never,
-      { $set: { status: 'cancelled', updatedAt: now() } },
+      { $set: { status: 'cancelled', cancelledFrom: supplyOrder.status, updatedAt: now() } },
       { session },
     );
     await beginning.write(session, scene, ended(recall, 'recalled', { answer, detail: 'The charge was given back' }), {
@@ -250,7 +272,7 @@ export function createRecallRepository(
       occurrence: `${pkg._id}/${recall.attempt}`,
       detail: `${pkg._id} was recalled`,
     });
-    const skus = units.map(([sku]) => sku);
+    const skus = [...new Set([...released, ...(await stock.allocateWaiting(session, supplier, released))])];
     return { lanes: await stock.markChanged(session, supplier, skus, `recall ${pkg._id}`), pushToEnd: null };
   }
 
@@ -260,7 +282,10 @@ export function createRecallRepository(
     { pkg, supplyOrder, recall }: Scene,
     why: { code: FailureCode; detail: string; answer?: string | null },
   ): Promise<void> {
-    const detail = recall.by === 'buyer' ? `${why.detail}. ${SETTLE}` : why.detail;
+    // Whoever asked: what the buyer wants by now counts.
+    const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
+    const isBuyers = order?.state === 'cancelled' || order?.state === 'cancel_requested';
+    const detail = isBuyers ? `${why.detail}. ${SETTLE}` : why.detail;
     await beginning.write(
       session,
       { pkg, supplyOrder },
@@ -284,21 +309,35 @@ export function createRecallRepository(
     await operations.end(session, pushToEnd, 'abandoned', { error: { code: 'abandoned', detail } });
     const lanes = await cancelWithOrder(session, pkg);
     const failure = {
-      code: 'abandoned',
-      detail,
-      held: 'the allocation in the distributor’s supplier warehouse',
-      retryable: true,
+      ...{ code: 'abandoned', detail, held: OWN_ALLOCATION, retryable: true },
+      hint: 'Push the order again, or cancel it',
     };
-    await beginning.write(
+    await endUnpushed(
       session,
-      { pkg, supplyOrder: null },
-      ended(recall, 'recalled', { detail }),
+      { pkg, recall },
+      detail,
       lanes === null ? { status: 'push_failed', parked: false, failure } : {},
     );
+    return { lanes: lanes ?? [], pushToEnd };
+  }
+
+  /** There is nothing at the supplier’s any more: that is what was asked for. */
+  async function endUnpushed(
+    session: ClientSession,
+    { pkg, recall }: Pick<Scene, 'pkg' | 'recall'>,
+    detail: string,
+    set: Partial<PackageDoc> = {},
+  ): Promise<void> {
+    await beginning.write(session, { pkg, supplyOrder: null }, ended(recall, 'recalled', { detail }), set);
     await operations.end(session, orderRecallId(pkg._id, recall.attempt), 'done', {
       result: { package: pkg._id, abandoned: true },
     });
-    return { lanes: lanes ?? [], pushToEnd };
+  }
+
+  /** The push's own workflow speaks with the operator of the warehouse, so that nothing it began there is left behind. */
+  async function withdrawPush(session: ClientSession, { pkg }: Scene): Promise<RecallAfter> {
+    await beginWithdrawal(db, session, pkg, 'Recalled before the push went through: nothing was charged');
+    return { lanes: [], pushToEnd: orderPushId(pkg._id, pkg.attempt) };
   }
 
   async function ask(session: ClientSession, scene: Scene, answerMs: number): Promise<RecallStep> {
@@ -344,20 +383,18 @@ export function createRecallRepository(
       await fail(session, scene, { code: 'recall_refused', detail: outbound.detail });
       return end('failed');
     }
-    const decision = await beginning.decide(session, pkg, supplyOrder);
+    const decision = beginning.decide(pkg, supplyOrder);
     switch (decision.kind) {
       case 'refused':
         if (supplyOrder === null && pkg.status === 'cancelled') {
           // The push ended first, and gave the goods of the cancelled order back.
-          await beginning.write(session, scene, ended(recall, 'recalled', { detail: 'It was cancelled unpushed' }));
-          await operations.end(session, orderRecallId(pkg._id, recall.attempt), 'done', {
-            result: { package: pkg._id, abandoned: true },
-          });
+          await endUnpushed(session, scene, 'It was cancelled unpushed');
           return end('recalled');
         }
         await fail(session, scene, decision);
         return end('failed');
       case 'abandon_push':
+        if (pkg.outbound) return { next: 'push', ...(await withdrawPush(session, scene)) };
         return end('recalled', await abandonPush(session, scene));
       case 'succeed':
         return end('recalled', await succeed(session, scene, null));
@@ -374,6 +411,7 @@ export function createRecallRepository(
 
   return {
     fail,
+    endUnpushed,
 
     /**
      * The distributor asks for a package back. What the table settles at once is settled here; else the caller starts the
@@ -381,29 +419,40 @@ export function createRecallRepository(
      */
     async recall(account: string, id: string, command: string, answerMs: number): Promise<RecallStart> {
       const { supplier } = found(
-        await models.packages.findOne({ _id: id, account }, { supplier: 1 }).lean(),
+        await models.packages.findById(id).lean(),
         'package',
+        (row) => row.account === account,
       );
       return db.transact(async (session): Promise<RecallStart> => {
         const { pkg, supplyOrder, recall: last } = await sceneOf(session, id);
-        const startOf = (recall: RecallDoc, over: boolean, after: RecallAfter = NOTHING_AFTER): RecallStart => ({
-          attempt: recall.attempt,
+        const startOf = (attempt: number, over: boolean, after: RecallAfter = NOTHING_AFTER): RecallStart => ({
+          attempt,
           package: id,
-          workflowId: orderRecallId(id, recall.attempt),
+          workflowId: orderRecallId(id, attempt),
           over,
           ...after,
         });
-        if (last?.open || (last && last.command === command)) return startOf(last, !last.open);
+        const done = await commands.resultOf(session, 'recall', id, command);
+        if (done !== null) return startOf(Number(done), !(last?.open && last.attempt === Number(done)));
+        if (last?.open) {
+          await commands.note(session, 'recall', id, { command, result: String(last.attempt) });
+          return startOf(last.attempt, false);
+        }
         if (supplier === null)
           throw new HubError('not_pushed', 'The package holds the account’s own goods: nobody was given it');
-        const decision = await beginning.decide(session, pkg, supplyOrder);
+        const decision = beginning.decide(pkg, supplyOrder);
         if (decision.kind === 'refused')
           throw new HubError(decision.code, decision.detail, { members: { package: id } });
         const recall = await beginning.list(session, { pkg, supplyOrder }, 'distributor', command);
+        await commands.note(session, 'recall', id, { command, result: String(recall.attempt) });
         const first = await step(session, { pkg, supplyOrder, recall }, { answerMs });
-        return startOf(recall, first.next === 'end', first);
+        return startOf(recall.attempt, first.next === 'end', first);
       }, `stock/${supplier}`);
     },
+
+    /** Whether this command answered a recall of the package, this one or one before. */
+    wasAnswered: async (id: string, command: string): Promise<boolean> =>
+      (await commands.resultOf(null, 'recall-answer', id, command)) !== null,
 
     /** Runs the next step of an attempt. Safe to repeat. @param outbound the 3PL's answer, once it gave one */
     async advance(
@@ -439,6 +488,8 @@ export function createRecallRepository(
         }
         if (recall.state !== 'asked') return refused('The supplier is not asked');
         const asked: Scene = { ...scene, recall };
+        if (given.command !== null)
+          await commands.note(session, 'recall-answer', id, { command: given.command, result: answer });
         if (answer === 'confirm')
           return { ok: true, outcome: 'recalled', ...(await succeed(session, asked, given.command)) };
         const detail =

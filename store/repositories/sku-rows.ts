@@ -307,6 +307,10 @@ export function createSkuRows(db: Database): RowKind<SkuRow, SkuChange> {
           stays('the name was changed since');
           continue;
         }
+        if (change.created && entry.category != null) {
+          stays('a category was given since');
+          continue;
+        }
         if (change.created && (parts.has(sku) || used.has(sku))) {
           stays(parts.has(sku) ? 'a combination contains the SKU' : 'the SKU is in use');
           continue;

@@ -8,9 +8,11 @@ import { type Database, found, type Page, type PageRequest, toPage } from '../da
 import type { InboxDoc, ListingDoc, StoreDoc } from '../models/documents';
 import { createDueRepository } from './dues';
 import { createNotificationRepository } from './notifications';
+import { createOrderPollRepository } from './order-polls';
 import { createStockRepository } from './stock';
 
 const STATE_MINUTES = 10;
+const SWITCHED_AT_ONCE = 500;
 const stateHash = (state: string) => createHash('sha256').update(state).digest('hex');
 
 export interface TokenPair {
@@ -43,6 +45,7 @@ export function createStoreRepository(db: Database) {
   const dues = createDueRepository(db);
   const stock = createStockRepository(db);
   const notifications = createNotificationRepository(db);
+  const polls = createOrderPollRepository(db);
   const context = (store: Pick<StoreDoc, '_id' | 'account'>) => `${store.account}/store/${store._id}/tokens`;
 
   /**
@@ -172,6 +175,7 @@ export function createStoreRepository(db: Database) {
           .findByIdAndUpdate(shopKey, { $setOnInsert: { store } }, { session, upsert: true, returnDocument: 'after' })
           .lean();
         if (holder?.store !== store) throw new HubError('store_taken', 'This shop is connected already');
+        await polls.open(session, row);
         return found(
           await models.stores
             .findOneAndUpdate(
@@ -214,6 +218,7 @@ export function createStoreRepository(db: Database) {
         );
         await models.dues.deleteMany({ lane: storeLaneId(store) }, { session });
         await models.shops.deleteOne({ store }, { session });
+        await polls.close(session, store);
         return row;
       });
     },
@@ -281,14 +286,15 @@ export function createStoreRepository(db: Database) {
             { session, returnDocument: 'after' },
           )
           .lean();
-        if (after)
-          await notifications.notify(session, {
-            account: after.account,
-            event: 'store_needs_authorization',
-            occurrence: `${after._id}/${after.tokenVersion}`,
-            document: after._id,
-            detail,
-          });
+        if (!after) return;
+        await polls.close(session, after._id);
+        await notifications.notify(session, {
+          account: after.account,
+          event: 'store_needs_authorization',
+          occurrence: `${after._id}/${after.tokenVersion}`,
+          document: after._id,
+          detail,
+        });
       });
     },
 
@@ -360,6 +366,28 @@ export function createStoreRepository(db: Database) {
         const lanes = await markListings(session, fresh, 'listing connected');
         return { connected: fresh.length, lanes: [...lanes, ...(await resolveOrders(session, row.account, fresh))] };
       });
+    },
+
+    /** Those of these stores that are the account's. */
+    named: (account: string, stores: readonly string[]): Promise<StoreDoc[]> =>
+      models.stores.find({ account, _id: { $in: [...stores] } }).lean(),
+
+    namedListings: (account: string, listings: readonly string[]): Promise<ListingDoc[]> =>
+      models.listings.find({ account, _id: { $in: [...listings] } }).lean(),
+
+    /** Switches the automatic synchronisation of these listings, or of all. @returns how many it was another for */
+    async setAutomatic(account: string, listings: readonly string[] | null, on: boolean): Promise<number> {
+      const filter = { account, automatic: !on, ...(listings === null ? {} : { _id: { $in: [...listings] } }) };
+      let changed = 0;
+      for (;;) {
+        const rows = await models.listings.find(filter, { _id: 1 }).limit(SWITCHED_AT_ONCE).lean();
+        if (rows.length === 0) return changed;
+        const { modifiedCount } = await models.listings.collection.bulkWrite(
+          rows.map(({ _id }) => ({ updateOne: { filter: { _id }, update: { $set: { automatic: on } } } })) as never,
+          { ordered: false },
+        );
+        changed += modifiedCount;
+      }
     },
 
     async listings(

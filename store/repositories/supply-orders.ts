@@ -1,11 +1,13 @@
 /** The moves of a supply order, mirrored to the distributor's package, and what its platform is told. Contract: orders.md, Supply orders. */
 import type { ClientSession } from 'mongoose';
+import { isGiftLine } from '../../domain/automation';
 import { type FailureCode, HubError } from '../../domain/failures';
 import type { PackageStatus } from '../../domain/orders';
 import { orderRecallId, supplyOrderProcessId } from '../../domain/process-ids';
 import { refusalOfMove, SUPPLY_ORDER_MOVES, type SupplyOrderMove, unitsBySku } from '../../domain/supply-orders';
 import { type Database, found } from '../database';
 import type { OperationStatus, PackageDoc, ShipmentDoc, SupplyOrderDoc } from '../models/documents';
+import { createFileRepository } from './files';
 import { createOperationRepository } from './operations';
 import type { RecallRepository } from './recalls';
 import { createStockRepository } from './stock';
@@ -14,6 +16,8 @@ export interface MoveInput {
   readonly command: string;
   /** With `ship`. */
   readonly shipment?: { readonly carrier: string | null; readonly trackingNumber: string };
+  /** The platform knows of the shipment: in these words. */
+  readonly toldByPlatform?: string;
 }
 
 export interface ShipmentToTell {
@@ -23,8 +27,12 @@ export interface ShipmentToTell {
   readonly lineIds: readonly string[];
   readonly carrier: string | null;
   readonly trackingNumber: string;
+  /** Of the other packages of the order that left. */
+  readonly othersNumbers: readonly string[];
   /** No other package of the order is still to leave. */
   readonly othersAreOut: boolean;
+  /** Since when it waits for them. Epoch ms. */
+  readonly leftAt: number;
 }
 
 /** A package in one of these has not left yet, and still may. */
@@ -52,6 +60,7 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
   const { models, now } = db;
   const operations = createOperationRepository(db);
   const stock = createStockRepository(db);
+  const files = createFileRepository(db);
 
   /** Allocated becomes gone: both fall, once. */
   async function takeOut(session: ClientSession, { _id, supplier, warehouse, package: pkg, lines }: SupplyOrderDoc) {
@@ -72,10 +81,12 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
     session: ClientSession,
     row: SupplyOrderDoc,
     pkg: PackageDoc,
-    given: MoveInput['shipment'],
+    { shipment: given, toldByPlatform }: MoveInput,
   ): Promise<ShipmentDoc> {
     const at = now();
-    const isOfPlatform = pkg.store !== 'api';
+    // A parcel of gifts alone is none of the platform's.
+    const isOfPlatform =
+      pkg.store !== 'api' && toldByPlatform === undefined && pkg.lines.some(({ line }) => !isGiftLine(line));
     if (isOfPlatform)
       await operations.begin(session, {
         workflowId: supplyOrderProcessId(pkg._id),
@@ -84,13 +95,13 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
         document: row._id,
       });
     return {
-      carrier: given?.carrier ?? null,
+      carrier: given?.carrier ?? row.carrier?.carrier ?? null,
       trackingNumber: given?.trackingNumber ?? '',
       at,
       platform: isOfPlatform ? 'due' : 'none',
       open: isOfPlatform,
       lookAt: at,
-      detail: null,
+      detail: toldByPlatform ?? null,
     };
   }
 
@@ -99,26 +110,47 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
     supplier: string,
     id: string,
     move: SupplyOrderMove,
-    { command, shipment: given }: MoveInput,
+    input: MoveInput,
   ): Promise<Moved> {
-    const row = found(await models.supplyOrders.findOne({ _id: id, supplier }).session(session).lean(), 'supply order');
+    const { command } = input;
+    const row = found(
+      await models.supplyOrders.findById(id).session(session).lean(),
+      'supply order',
+      (row) => row.supplier === supplier,
+    );
     const { to } = SUPPLY_ORDER_MOVES[move];
-    if (row.command === command && row.status === to)
+    // A repeat, however late: other moves may have come after it.
+    if (row.moves?.[move] === command)
       return { supplyOrder: row, recallToEnd: null, toTell: row.shipment?.open ?? false };
     const open = row.recall?.open ? row.recall : null;
-    const refusal = refusalOfMove(row.status, move, open?.state ?? null);
+    const refusal = refusalOfMove(row.status, move, open?.state ?? null, row.outbound?.state);
     if (refusal !== null)
       throw new HubError('invalid_transition', refusal, { members: { currentStatus: row.status, move } });
     const pkg = found(await models.packages.findById(row.package).session(session).lean(), 'package');
     if (move === 'ship') await takeOut(session, row);
-    const shipment = move === 'ship' ? await shipmentOf(session, row, pkg, given) : (row.shipment ?? null);
-    const moved: SupplyOrderDoc = { ...row, status: to, command, shipment, updatedAt: now() };
-    const set = { status: to, command, shipment, updatedAt: moved.updatedAt };
+    const shipment = move === 'ship' ? await shipmentOf(session, row, pkg, input) : (row.shipment ?? null);
+    const moves = { ...row.moves, [move]: command };
+    const moved: SupplyOrderDoc = { ...row, status: to, command, moves, shipment, updatedAt: now() };
+    const printed = move === 'complete' ? row.printed : null;
+    if (printed) await files.release(session, printed.file);
+    const set = {
+      ...{ status: to, command, moves, shipment, updatedAt: moved.updatedAt },
+      ...(printed ? { printed: null } : {}),
+    };
     await models.supplyOrders.collection.updateOne({ _id: id } as never, { $set: set }, { session });
     // The package is written with every move, so that a recall that reads it conflicts with the move.
+    const isOver = move === 'complete' && pkg.label;
+    if (isOver) await files.release(session, isOver.file);
     await models.packages.collection.updateOne(
       { _id: pkg._id } as never,
-      { $set: { status: open ? pkg.status : to, shipment, updatedAt: moved.updatedAt } },
+      {
+        $set: {
+          status: open ? pkg.status : to,
+          shipment,
+          updatedAt: moved.updatedAt,
+          ...(isOver ? { label: null } : {}),
+        },
+      },
       { session },
     );
     if (move !== 'ship' || open === null)
@@ -136,48 +168,61 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
   /** Writes what became of the notice, on both sides, and ends its operation where it is over. */
   async function note(
     session: ClientSession,
-    row: SupplyOrderDoc,
+    pkg: PackageDoc,
     set: Pick<ShipmentDoc, 'platform' | 'open' | 'detail'> & { lookAt?: Date },
     outcome: { status: OperationStatus; code?: FailureCode } | null,
   ): Promise<void> {
     const fields = Object.fromEntries(Object.entries(set).map(([name, value]) => [`shipment.${name}`, value]));
-    await models.supplyOrders.collection.updateOne({ _id: row._id } as never, { $set: fields }, { session });
-    await models.packages.collection.updateOne({ _id: row.package } as never, { $set: fields }, { session });
+    if (pkg.supplyOrder !== null)
+      await models.supplyOrders.collection.updateOne({ _id: pkg.supplyOrder } as never, { $set: fields }, { session });
+    await models.packages.collection.updateOne({ _id: pkg._id } as never, { $set: fields }, { session });
     if (outcome !== null)
-      await operations.end(session, supplyOrderProcessId(row.package), outcome.status, {
-        ...(outcome.status === 'done' ? { result: { supplyOrder: row._id } } : {}),
+      await operations.end(session, supplyOrderProcessId(pkg._id), outcome.status, {
+        ...(outcome.status === 'done'
+          ? { result: pkg.supplyOrder === null ? { package: pkg._id } : { supplyOrder: pkg.supplyOrder } }
+          : {}),
         ...(outcome.code === undefined ? {} : { error: { code: outcome.code, detail: set.detail ?? '' } }),
       });
   }
 
-  /** Runs `work` on the supply order of a package whose platform is still to be told. @returns whether it is */
+  /** Runs `work` on a package whose platform is still to be told. @returns whether it is */
   async function whileOpen(
-    pkg: string,
-    work: (session: ClientSession, row: SupplyOrderDoc) => Promise<void>,
+    id: string,
+    work: (session: ClientSession, pkg: PackageDoc) => Promise<void>,
   ): Promise<boolean> {
     return db.transact(async (session) => {
-      const row = await models.supplyOrders.findOne({ package: pkg }).session(session).lean();
-      if (!row?.shipment?.open) return false;
-      await work(session, row);
+      const pkg = await models.packages.findById(id).session(session).lean();
+      if (!pkg?.shipment?.open) return false;
+      await work(session, pkg);
       return true;
     });
   }
 
   return {
+    /** A move within the caller's transaction. The caller does what is to be done after the commit. */
+    moveWithin: moveOnce,
+
     /** What the platform of a package is to be told; null where it is told, or given up. */
     async shipmentToTell(id: string): Promise<ShipmentToTell | null> {
       const pkg = found(await models.packages.findById(id).lean(), 'package');
       if (!pkg.shipment?.open) return null;
       const order = found(await models.orders.findById(pkg.order, { platformOrder: 1 }).lean(), 'order');
-      const others = await models.packages.find({ order: pkg.order, _id: { $ne: id } }, { status: 1 }).lean();
+      const others = await models.packages
+        .find({ order: pkg.order, _id: { $ne: id } }, { status: 1, lines: 1, shipment: 1 })
+        .lean();
+      const lines = pkg.lines.filter(({ line }) => !isGiftLine(line));
       return {
         store: pkg.store,
         platformOrder: order.platformOrder,
         // A combination's components were given lines of their own: `line#sku`.
-        lineIds: [...new Set(pkg.lines.map(({ line }) => line.split('#')[0] ?? line))],
+        lineIds: [...new Set(lines.map(({ line }) => line.split('#')[0] ?? line))],
         carrier: pkg.shipment.carrier,
         trackingNumber: pkg.shipment.trackingNumber,
-        othersAreOut: others.every(({ status }) => !STILL_HERE.includes(status)),
+        othersNumbers: others.flatMap(({ shipment }) => shipment?.trackingNumber || []),
+        leftAt: pkg.shipment.at.getTime(),
+        othersAreOut: others.every(
+          ({ status, lines: theirs }) => !STILL_HERE.includes(status) || theirs.every(({ line }) => isGiftLine(line)),
+        ),
       };
     },
 
@@ -194,15 +239,11 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
         const told = { platform: 'told', open: false, detail: null } as const;
         await note(session, row, told, { status: 'done' });
         if (!whole) return;
-        const own = await models.packages.findById(pkg, { order: 1 }).session(session).lean();
         const others = await models.packages
-          .find({ order: own?.order ?? '', _id: { $ne: pkg }, 'shipment.open': true } as never, { _id: 1 })
+          .find({ order: row.order, _id: { $ne: pkg }, 'shipment.open': true } as never)
           .session(session)
           .lean();
-        for (const { _id } of others) {
-          const other = await models.supplyOrders.findOne({ package: _id }).session(session).lean();
-          if (other) await note(session, other, told, { status: 'done' });
-        }
+        for (const other of others) await note(session, other, told, { status: 'done' });
       }),
 
     /** The tries are used up: an operator decides. */
@@ -217,8 +258,8 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
         await operations.begin(session, {
           workflowId: supplyOrderProcessId(pkg),
           kind: 'shipment_notice',
-          accounts: [row.supplier, row.distributor],
-          document: row._id,
+          accounts: row.supplier === null ? [row.account] : [row.supplier, row.account],
+          document: row.supplyOrder ?? row._id,
         });
       }),
 
@@ -230,11 +271,11 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
 
     /** Shipments whose platform should be told by a running workflow. */
     async openShipments(before: Date, limit: number): Promise<{ account: string; package: string }[]> {
-      const rows = await models.supplyOrders
-        .find({ 'shipment.open': true, 'shipment.lookAt': { $lt: before } } as never, { distributor: 1, package: 1 })
+      const rows = await models.packages
+        .find({ 'shipment.open': true, 'shipment.lookAt': { $lt: before } } as never, { account: 1 })
         .limit(limit)
         .lean();
-      return rows.map(({ distributor, package: pkg }) => ({ account: distributor, package: pkg }));
+      return rows.map(({ _id, account }) => ({ account, package: _id }));
     },
 
     /** Moves a supply order on. 404; 409 `invalid_transition`. The same command again changes nothing. */

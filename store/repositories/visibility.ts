@@ -10,6 +10,13 @@ import { createLevelRepository } from './levels';
 
 export type VisibilityRuleInput = Omit<VisibilityRule, 'id'>;
 
+/** What the rules of each kind select by. */
+const SCOPES: Record<VisibilityRule['kind'], readonly string[]> = {
+  only: ['list'],
+  hide: ['list'],
+  scope: ['all', 'level'],
+};
+
 export type VisibilityRepository = ReturnType<typeof createVisibilityRepository>;
 
 export function createVisibilityRepository(db: Database) {
@@ -43,7 +50,15 @@ export function createVisibilityRepository(db: Database) {
     }
     const { distributors: scope } = input;
     let distributors = scope;
-    if (scope.kind === 'level') await levels.require(session, supplier, scope.level, '/distributors/level');
+    const scopes = SCOPES[input.kind];
+    if (!scopes.includes(scope.kind))
+      errors.push({
+        pointer: '/distributors',
+        code: 'invalid_value',
+        detail: `A rule of kind ${input.kind} takes distributors of kind ${scopes.join(' or ')}`,
+      });
+    if (scope.kind === 'level')
+      errors.push(...(await levels.problemOf(session, supplier, scope.level, '/distributors/level')));
     if (scope.kind === 'list') {
       const named = [...scope.distributors];
       const known = await models.partnerships
@@ -61,7 +76,8 @@ export function createVisibilityRepository(db: Database) {
           });
       distributors = { kind: 'list', distributors: [...new Set(named.flatMap((id) => accountOf(id) ?? []))] };
     }
-    if (errors.length > 0) throw new HubError('invalid_input', 'The rule names what is not there', { errors });
+    if (errors.length > 0)
+      throw new HubError('invalid_input', 'The rule does not fit, or names what is not there', { errors });
     return { ...input, distributors };
   }
 
@@ -103,15 +119,8 @@ export function createVisibilityRepository(db: Database) {
           'visibility rule',
         );
         const { number, enabled, kind, products, distributors } = { ...there, ...set };
-        const scopes = { only: ['list'], hide: ['list'], scope: ['all', 'level'] }[kind];
-        if (!scopes.includes(distributors.kind))
-          throw new HubError('invalid_input', `A rule of kind ${kind} needs other distributors`, {
-            errors: [
-              { pointer: '/distributors', code: 'invalid_value', detail: `must be of kind ${scopes.join(' or ')}` },
-            ],
-          });
-        await refuseTaken(session, supplier, number, id);
         const fields = await checked(session, supplier, { number, enabled, kind, products, distributors });
+        await refuseTaken(session, supplier, number, id);
         return found(
           await models.visibilityRules
             .findOneAndUpdate(

@@ -62,6 +62,24 @@ describe('the audit log', () => {
     expect(made).toMatchObject({ action: 'skus.create', objects: ['A'], before: null, after: { name: 'First' } });
   });
 
+  it('has the levels before an adjustment, and those that it answered', async () => {
+    const { id: warehouse } = (await expectStatus(as(api, owner).post('/v1/warehouses', { name: 'Counted' }), 201))
+      .body;
+    await expectStatus(as(api, owner).post('/v1/skus', { sku: 'COUNTED', name: 'Counted' }), 201);
+    const count = (quantity: number) =>
+      expectStatus(
+        as(api, owner).post('/v1/stock/adjustments', {
+          ...{ warehouse, sku: 'COUNTED', kind: 'count', quantity, reason: 'test' },
+        }),
+        200,
+      );
+    await count(7);
+    const { body } = await count(5);
+    const [second, first] = await logOf(owner);
+    expect([first.before, first.after.onHand]).toEqual([null, 7]);
+    expect(second).toMatchObject({ objects: ['COUNTED', warehouse], before: first.after, after: body });
+  });
+
   it('records refusals without the object, and neither reads nor noise', async () => {
     const orders = await addKey(api, owner, ['orders']);
     const refused = await during(async () => {

@@ -31,14 +31,20 @@ describe('a store that is authorised again', () => {
       await expectStatus(api.request.get(`/v1/stores/callback/shopee?state=${state}&code=abc&shop_id=7001`), 200);
       return api.processes.asked.map(({ what, input }) => [what, (input as { decision?: string }).decision]);
     };
-    expect(await authorise()).toEqual([['wakeLanes', undefined]]);
+    expect(await authorise()).toEqual([
+      ['startPolling', undefined],
+      ['wakeLanes', undefined],
+    ]);
     const [row] = (await as(api, owner).get('/v1/audit-log')).body.items;
     expect(row).toMatchObject({ action: 'stores.authorize', actor: { kind: 'link' }, outcome: 'done' });
     expect(row.after.store.id).toBe(store);
 
     await api.store.lanes.park(store, { code: 'needs_authorization', detail: 'refused' });
-    expect(await authorise()).toEqual([['decide', 'retry']]);
-    expect(api.processes.asked[0]?.input).toMatchObject({ workflowId: storeLaneId(store) });
+    expect(await authorise()).toEqual([
+      ['startPolling', undefined],
+      ['decide', 'retry'],
+    ]);
+    expect(api.processes.asked[1]?.input).toMatchObject({ workflowId: storeLaneId(store) });
 
     // The store is connected all the same when Temporal is away.
     api.processes.down = true;

@@ -199,7 +199,21 @@ describe('operations', () => {
     const download = (await expectStatus(as(api, distributor).post(`/v1/stores/${shop}/download`), 202)).body.operation;
     const notTheirs = await expectStatus(clerk.post(`/v1/operations/${encodeURIComponent(download.id)}/retry`), 403);
     expect(notTheirs.body.permission).toBe('operate');
-    await expectStatus(clerk.post(`/v1/operations/${id}/retry`), 202);
+    // A decision moves money and goods: each needs a key, and sent again it is made once.
+    const bare = (path: string, body = {}) =>
+      api.request.post(path).set('Authorization', bearer(distributor.key)).send(body);
+    for (const [path, named] of [
+      [`/v1/operations/${id}/retry`, {}],
+      [`/v1/operations/${id}/abandon`, {}],
+      ['/v1/operations/retry', { operations: [id] }],
+      ['/v1/operations/abandon', { operations: [id] }],
+    ] as const)
+      expect((await expectStatus(bare(path, named), 400)).body.code).toBe('idempotency_key_required');
+    const key = newKey();
+    const again = () =>
+      api.request.post(`/v1/operations/${id}/retry`).set('Authorization', bearer(body.key)).set('Idempotency-Key', key);
+    await expectStatus(again(), 202);
+    expect((await expectStatus(again(), 202)).headers['idempotency-replayed']).toBe('true');
     await expectStatus(clerk.post(`/v1/orders/${order.id}/push`), 202);
     const decisions = api.processes.asked.filter(({ what }) => what === 'decide').map(({ input }) => input);
     expect(decisions).toEqual([

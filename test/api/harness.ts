@@ -53,6 +53,8 @@ function fakeProcesses(store: Store): FakeProcesses {
     takeInOrderNow: async (shop, order) => void note('takeInOrderNow', { shop, order }),
     deliver: (due) => void note('deliver', due),
     startDelivery: (due) => reach('startDelivery', due),
+    startPolling: (shop) => reach('startPolling', shop),
+    stopPolling: (shop) => reach('stopPolling', shop),
     startOrderPush: (input) => reach('startOrderPush', input),
     endPush: (workflowId) => void note('endPush', workflowId),
     startOrderRecall: (input) => reach('startOrderRecall', input),
@@ -64,6 +66,8 @@ function fakeProcesses(store: Store): FakeProcesses {
       return reply.outcome;
     },
     startSupplyOrder: (input) => reach('startSupplyOrder', input),
+    startOrderCancel: (input) => reach('startOrderCancel', input),
+    settleCancellation: (workflowId) => void note('settleCancellation', workflowId),
     settleRecall: (workflowId) => void note('settleRecall', workflowId),
     startPublication: (supplier, sku, attempt) => reach('startPublication', { supplier, sku, attempt }),
     startPartnership: (id) => reach('startPartnership', id),
@@ -80,10 +84,14 @@ function fakeProcesses(store: Store): FakeProcesses {
     },
     startDownload: (input) => reach('startDownload', input),
     resumeDownload: (input) => reach('resumeDownload', input),
+    startStockPush: (input) => reach('startStockPush', input),
     startImport: (input) => reach('startImport', input),
+    startVerification: (input) => reach('startVerification', input),
     startImportUndo: (input) => reach('startImportUndo', input),
     resumeImport: (input) => reach('resumeImport', input),
+    startBulk: (input) => reach('startBulk', input),
     isRunning: async () => false,
+    endIfStuck: async () => false,
     async decide(workflowId, decision, by) {
       await reach('decide', { workflowId, decision, by });
       await fake.onDecide(workflowId, decision);
@@ -148,6 +156,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     database: name,
     dataKeys: [{ id: 'test', key: Buffer.alloc(32, 3) }],
     serverSelectionTimeoutMs: 500,
+    ...(options.now ? { now: options.now } : {}),
   });
   const log: string[] = [];
   const stream = new Writable({
@@ -223,6 +232,16 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
   };
 }
 
+/** One edge for all tests of a file: there once they run, gone after them. */
+export function sharedApi(options: ApiOptions = {}): Api {
+  const api = {} as Api;
+  beforeAll(async () => {
+    Object.assign(api, await startApi(options));
+  });
+  afterAll(() => api.close());
+  return api;
+}
+
 export const bearer = (key: string) => `Bearer ${key}`;
 export const newKey = () => randomUUID();
 
@@ -275,8 +294,11 @@ export const FEES = {
   stockInReturn: { by: 'package', amount: zero },
 };
 
+export const myr = (amount: string) => ({ amount, currency: 'MYR' });
+export type LiveSupplier = Party & { warehouse: string };
+
 /** A supplier whose set-up is live, with one SKU in stock that is published, priced 12.50 MYR. */
-export async function liveSupplier(api: Api, name = 'Supplier'): Promise<Party & { warehouse: string }> {
+export async function liveSupplier(api: Api, name = 'Supplier'): Promise<LiveSupplier> {
   const supplier = await addAccount(api, name);
   const { post, put } = as(api, supplier);
   const warehouse = (await expectStatus(post('/v1/warehouses', { name: 'Main' }), 201)).body.id as string;
@@ -320,7 +342,7 @@ export async function partnered(api: Api): Promise<Partnership> {
 /** A distributor (a new one unless told) partnered with the supplier, with nothing claimed. */
 export async function partner(
   api: Api,
-  supplier: Party & { warehouse: string },
+  supplier: LiveSupplier,
   terms: { level?: string; settlementCurrency?: string } = {},
   again?: Party,
 ): Promise<Partnership> {

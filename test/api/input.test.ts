@@ -103,6 +103,75 @@ describe('bad input', () => {
       { from: 'a', to: 'a', sku: 'S', quantity: 1, reason: 'r' },
       [['/to', 'invalid']],
     ],
+    [
+      'that nothing is moved, and not elsewhere, beside a field that is missing',
+      '/v1/stock/transfers',
+      { from: 'a', to: 'a', sku: 'S', quantity: 0 },
+      [
+        ['/quantity', 'too_small'],
+        ['/reason', 'required'],
+        ['/to', 'invalid'],
+      ],
+    ],
+    [
+      'a quantity of none beside a reason that is no text',
+      '/v1/stock/adjustments',
+      { ...adjustment, quantity: 0, reason: 5 },
+      [
+        ['/quantity', 'too_small'],
+        ['/reason', 'wrong_type'],
+      ],
+    ],
+    [
+      'a base price without distribution beside a name that is missing',
+      '/v1/skus',
+      { sku: 'S', basePrice: { amount: '1', currency: 'MYR' } },
+      [
+        ['/basePrice', 'invalid'],
+        ['/name', 'required'],
+      ],
+    ],
+    // Of the two bodies that the route takes, the one that is meant.
+    [
+      'all that is wrong with one product',
+      '/v1/supplier/products',
+      { sku: ' A', basePrice: { amount: '1,5', currency: 'XXX', tax: 1 }, colour: 'red' },
+      [
+        ['/basePrice/amount', 'invalid_format'],
+        ['/basePrice/currency', 'not_allowed'],
+        ['/basePrice/tax', 'unknown_field'],
+        ['/colour', 'unknown_field'],
+        ['/sku', 'invalid_format'],
+      ],
+    ],
+    [
+      'all that is wrong with one of many products',
+      '/v1/supplier/products',
+      { products: [{ sku: 'A' }, { sku: 5, basePrice: { amount: '-1', currency: 'MYR' }, colour: 'red' }] },
+      [
+        ['/products/1/basePrice/amount', 'too_small'],
+        ['/products/1/colour', 'unknown_field'],
+        ['/products/1/sku', 'wrong_type'],
+      ],
+    ],
+    [
+      'a product that stands there twice, with something else',
+      '/v1/supplier/products',
+      { products: [{ sku: 'A' }, { sku: 'A', basePrice: 5 }] },
+      [
+        ['/products', 'invalid'],
+        ['/products/1/basePrice', 'wrong_type'],
+      ],
+    ],
+    [
+      'neither phone nor e-mail, and no channel',
+      '/v1/distributor/applications',
+      { invitation: 'i', company: 'C', contactName: 'N' },
+      [
+        ['/channels', 'required'],
+        ['/email', 'required'],
+      ],
+    ],
     ['a body where none is taken', '/v1/supplier/activation', { now: true }, [['/now', 'unknown_field']]],
     [
       'everything at once',
@@ -137,8 +206,8 @@ describe('bad input', () => {
 
   it.each([
     ['12.345', 'too_many_decimals'],
-    ['-1.00', 'too_small'],
     ['0', 'too_small'],
+    ['-0.00', 'too_small'],
     ['1e3', 'invalid_format'],
     ['1,50', 'invalid_format'],
     ['9'.repeat(20), 'invalid_format'],

@@ -9,21 +9,17 @@ import {
   as,
   expectStatus,
   FEES,
+  type LiveSupplier,
   liveSupplier,
+  myr,
   newKey,
   type Party,
   partner,
+  sharedApi,
   startApi,
 } from './harness';
 
-let api: Api;
-beforeAll(async () => {
-  api = await startApi();
-});
-afterAll(() => api.close());
-
-const myr = (amount: string) => ({ amount, currency: 'MYR' });
-type Supplier = Party & { warehouse: string };
+const api = sharedApi();
 
 async function addLevel(supplier: Party, name: string, rule: object): Promise<string> {
   return (await expectStatus(as(api, supplier).post('/v1/supplier/levels', { name, rule }), 201)).body.id;
@@ -38,7 +34,7 @@ async function shown(of: { distributor: Party; id: string }) {
 
 describe('levels', () => {
   it('are at most ten, each with one of three rules', async () => {
-    const supplier: Supplier = await liveSupplier(api);
+    const supplier: LiveSupplier = await liveSupplier(api);
     const { post, patch, get, delete: remove } = as(api, supplier);
     const rules = [
       percentOfBase('80'),
@@ -279,6 +275,10 @@ describe('distribution products', () => {
     expect((await expectStatus(post('/v1/supplier/products', { sku: 'N2' }), 409)).body.code).toBe(
       'distribution_product_limit',
     );
+    // Nor with a SKU of its own, which is not made then.
+    const { body: made } = await expectStatus(post('/v1/skus', { sku: 'N3', name: 'N3', distribution: true }), 409);
+    expect(made.code).toBe('distribution_product_limit');
+    await expectStatus(as(api, supplier).get('/v1/skus/N3'), 404);
   });
 
   it('are not what the account itself claimed from a supplier', async () => {

@@ -53,8 +53,8 @@ export interface DocumentedRoute {
   /** Query parameters, without those of every list. */
   readonly query: readonly Parameter[];
   readonly body: Schema | null;
-  /** It takes a file instead of a body. */
-  readonly takesFile: boolean;
+  /** The type of the file that it takes instead of a body. */
+  readonly takesFile: string | null;
 }
 
 /** Every route of the document. */
@@ -66,7 +66,7 @@ export function documentedRoutes(document: ApiDocument): DocumentedRoute[] {
       isPublic: security.length === 0,
       query: parameters.filter((one) => one.in === 'query' && !['limit', 'cursor'].includes(one.name)),
       body: requestBody?.content['application/json']?.schema ?? null,
-      takesFile: requestBody?.content['text/csv'] !== undefined,
+      takesFile: Object.keys(requestBody?.content ?? {}).find((type) => type !== 'application/json') ?? null,
     })),
   );
 }
@@ -81,10 +81,13 @@ export interface Things {
 
 const money = { amount: '1.00', currency: 'MYR' };
 
+const automatic = { name: 'mine', priority: 1 };
+
 /** Bodies that a schema alone does not tell. */
 const BODIES: Readonly<Record<string, (things: Things) => unknown>> = {
   'put /v1/supplier/setup/{step}': () => ({ name: 'BigShop', contact: 'me' }),
   'put /v1/exchange-rates': () => ({ rates: [{ from: 'MYR', to: 'IDR', rate: '3000' }] }),
+  'post /v1/listings/auto-sync': ({ fields }) => ({ listings: [fields.listing], on: true }),
   'post /v1/stock/transfers': ({ fields }) => ({
     from: fields.warehouse,
     to: fields.otherWarehouse,
@@ -98,6 +101,21 @@ const BODIES: Readonly<Record<string, (things: Things) => unknown>> = {
     contactName: 'n',
     email: 'me@mine.example',
     channels: ['shopee'],
+  }),
+  'put /v1/automation/auto-pack': ({ fields }) => ({
+    rules: [
+      {
+        ...automatic,
+        stores: { kind: 'list', stores: [{ partnership: fields.partnership }] },
+        warehouses: [fields.warehouse],
+      },
+    ],
+  }),
+  'put /v1/automation/mark-rules': ({ fields }) => ({
+    rules: [{ ...automatic, of: 'orders', tags: ['mine'], conditions: { stores: [fields.store] } }],
+  }),
+  'put /v1/automation/shipping-rules': ({ fields }) => ({
+    rules: [{ ...automatic, of: 'self_delivery', carrier: 'mine', conditions: { partnerships: [fields.partnership] } }],
   }),
   'put /v1/supplier/distributors/{id}/billing/credit': () => ({ limit: money, periodDays: null }),
 };

@@ -13,11 +13,15 @@ describe('a SKU', () => {
   it('is made with distribution on: both, or neither', async () => {
     const { post, get } = as(api, people.supplier);
     const basePrice = { amount: '4.00', currency: 'MYR' };
+    const waiting = await addOrder(api, people.supplier, 1, 'CAP');
+    expect(waiting.status).toBe('unmapped');
     const { body } = await expectStatus(
       post('/v1/skus', { sku: 'CAP', name: 'A cap', distribution: true, basePrice }),
       201,
     );
     expect(body).toMatchObject({ sku: 'CAP', operation: { kind: 'product_publication', document: 'CAP' } });
+    // What waited for it is mapped at once.
+    expect((await expectStatus(get(`/v1/orders/${waiting.id}`), 200)).body).toMatchObject({ status: 'new' });
     expect((await expectStatus(get('/v1/supplier/products/CAP'), 200)).body).toMatchObject({
       status: 'publishing',
       basePrice,

@@ -1,26 +1,21 @@
 /** Stock operations, fees and roundings as the parties see them over HTTP. Contract: catalogue.md, Stock, Distribution price, Fees. */
 import {
-  type Api,
   addOrder,
   as,
   expectStatus,
   FEES,
   liveSupplier,
+  myr,
   newKey,
   type Partnership,
   type Party,
   partner,
   partnered,
-  startApi,
+  sharedApi,
 } from './harness';
 
-let api: Api;
-beforeAll(async () => {
-  api = await startApi();
-});
-afterAll(() => api.close());
+const api = sharedApi();
 
-const myr = (amount: string) => ({ amount, currency: 'MYR' });
 const claimAll = async (of: Partnership, skus: readonly string[]) => {
   for (const sku of skus)
     await expectStatus(as(api, of.distributor).post(`/v1/distributor/suppliers/${of.id}/claims`, { sku }), 201);
@@ -119,6 +114,9 @@ describe('the charge of the worked example', () => {
     ['self_arranged', 'shopee', 'package', '52.70'],
     ['platform_logistics', 'shopee', 'package', '46.70'],
     ['self_delivery', 'temu', 'package', '46.70'],
+    ['self_arranged', 'temu', 'package', '46.70'],
+    ['self_delivery', 'lazada', 'package', '52.70'],
+    ['three_pl', 'shopee', 'package', '46.70'],
     ['platform_logistics', 'shopee', 'quantity', '47.50'],
   ] as const)('%s on %s, by %s, is %s', async (shipping, platform, by, total) => {
     const { supplier, of } = await example();

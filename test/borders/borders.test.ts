@@ -48,6 +48,9 @@ const PLANTED: readonly [string, string, string][] = [
   ],
   ['activities/a.ts', `import { Types } from 'mongoose';`, 'only store/ knows mongoose'],
   ['api/a.ts', `const home = process.env.HOME;`, 'only config/env.ts reads process.env'],
+  ['activities/a.ts', `const isOne = (row) => row.platform === 'shopee';`, 'knows a platform by its name (shopee)'],
+  ['workflows/a.ts', `const one = \`lazada/\${1}\`;`, 'knows a platform by its name (lazada/'],
+  ['store/repositories/lanes.ts', `const forTokopedia = 1;`, 'knows a platform by its name (forTokopedia)'],
   ['domain/a.ts', `const home = process['env']['HOME'];`, 'only config/env.ts reads process.env'],
 ];
 
@@ -57,6 +60,8 @@ const KEPT: Record<string, string> = {
   'workflows/a.ts': `import type { Activities } from '../activities'; import { money } from '../domain/money';
     import { type B } from '../activities/b'; import { LOCAL } from '../config/timeouts';`,
   'connectors/a.ts': `import type { Logger } from '../config/logger'; import axios from 'axios';`,
+  'store/models/a.ts': `export const PLATFORMS = ['shopee', 'lazada'];`,
+  'activities/b.ts': `// Shopee's calls hold one item each.\nexport const capable = (can) => can.preOrder;`,
   'store/a.ts': `import mongoose from 'mongoose'; import { money } from '../domain/money';`,
   'api/server.ts': `import { Client, Connection } from '@temporalio/client'; import { x } from '../store/a';`,
   'api/routes.ts': `import type { Client } from '@temporalio/client'; import { WorkflowNotFoundError } from '@temporalio/client';`,

@@ -7,12 +7,13 @@ import { expectAllInOrder } from '../support/invariants';
 import type { KillPoint, StepTold } from '../support/kill-points';
 import { PATIENT, patientProcesses, placeOf, runWorker, sweepEverySecond } from '../support/parts';
 import { makeDistributor, makeStore, makeSupplier, push, pushEnd, shownQuantity } from '../support/scenario';
+import { everyPoint, scenesAtRest } from '../support/scenes';
 
 const LONG = process.env.LONG === '1';
 /** Scenes that recover at once; each has a worker of its own. */
 const GROUP = 12;
 
-describe('the worker killed at each step of a recall', () => {
+(LONG ? describe : describe.skip)('the worker killed at each step of a recall', () => {
   let hub: Hub;
   let endSweep: () => Promise<void>;
   let steps: StepTold[] = [];
@@ -64,19 +65,7 @@ describe('the worker killed at each step of a recall', () => {
   }
   type Scene = Awaited<ReturnType<typeof makeScene>>;
 
-  /** Scenes at rest whose lanes have ended, so that what follows starts them anew, on another queue. */
-  async function makeScenes(count: number): Promise<Scene[]> {
-    const turn = pLimit(4);
-    const scenes = await Promise.all(Array.from({ length: count }, () => turn(makeScene)));
-    await hub.processes.flush();
-    await eventually(async () => expect(await hub.store.database.models.dues.countDocuments()).toBe(0));
-    for (const lane of scenes.flatMap((scene) => scene.lanes))
-      await hub.client.workflow
-        .getHandle(lane)
-        .terminate()
-        .catch(() => {});
-    return scenes;
-  }
+  const makeScenes = (count: number) => scenesAtRest(hub, count, makeScene, ({ lanes }) => lanes);
 
   /** The buyer cancels; the recall runs in a worker that dies there. @returns what it did until then */
   async function recallAndDie(scene: Scene, kill: KillPoint | null) {
@@ -104,7 +93,7 @@ describe('the worker killed at each step of a recall', () => {
     expect(run.ended).toBeNull();
     steps = run.steps.filter(({ when }) => when === 'before');
     const names = steps.map(({ name }) => name);
-    if (LONG) console.info(names.map((name, index) => `${index + 1} ${name}`).join('\n'));
+    console.info(names.map((name, index) => `${index + 1} ${name}`).join('\n'));
     for (const name of ['commitTransaction', 'insert records', 'temporal signalWithStart mirrorLane'])
       expect(names).toContain(name);
     expect(names).toContain('shopee updateStock');
@@ -112,7 +101,7 @@ describe('the worker killed at each step of a recall', () => {
   });
 
   test('killed there, everything ends as if it had not been', async () => {
-    const points = LONG ? everyPoint(steps) : somePoints(steps);
+    const points = everyPoint(steps);
     const missed: string[] = [];
     for (let from = 0; from < points.length; from += GROUP) {
       const group = points.slice(from, from + GROUP);
@@ -142,17 +131,3 @@ describe('the worker killed at each step of a recall', () => {
     expect(missed.length).toBeLessThanOrEqual(points.length / 6);
   }, 900_000);
 });
-
-/** After each step; before it is after the one before. */
-function everyPoint(steps: readonly StepTold[]): KillPoint[] {
-  return steps.map(({ step }) => ({ step, when: 'after' }));
-}
-
-/** In the middle of the transaction, around its commit, and after it. */
-function somePoints(steps: readonly StepTold[]): KillPoint[] {
-  const first = (name: string) => steps.find((one) => one.name === name)?.step ?? 0;
-  return [
-    { step: first('commitTransaction'), when: 'after' },
-    { step: first('temporal signalWithStart storeLane'), when: 'before' },
-  ];
-}

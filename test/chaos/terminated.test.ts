@@ -1,5 +1,9 @@
 /** Workflows terminated by hand: what they had to do is taken up again. */
-import { orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { mirrorLaneId, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { mirrorLane } from '../../workflows';
+import { LONG_HISTORY } from '../../workflows/history';
+import { taskQueueOf } from '../../workflows/ids';
+import { due } from '../../workflows/messages';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
 import { sweepEverySecond } from '../support/parts';
@@ -9,6 +13,7 @@ describe('a running workflow terminated', () => {
   let hub: Hub;
   let endSweep: () => Promise<void>;
   let broken = false;
+  let worker: Awaited<ReturnType<Hub['startWorker']>>;
   let people: Awaited<ReturnType<typeof makePeople>>;
 
   async function makePeople() {
@@ -22,6 +27,7 @@ describe('a running workflow terminated', () => {
   beforeAll(async () => {
     hub = await startHub({
       sweepGraceMs: 500,
+      withoutWorker: true,
       wrapStore: (store) => ({
         ...store,
         orders: {
@@ -33,6 +39,7 @@ describe('a running workflow terminated', () => {
         },
       }),
     });
+    worker = await hub.startWorker();
     endSweep = await sweepEverySecond(hub.client, hub.queuePrefix);
     people = await makePeople();
   });
@@ -95,6 +102,78 @@ describe('a running workflow terminated', () => {
     await eventually(async () => expect(await hub.store.dues.waiting(lane)).toBe(1));
     await terminate(lane);
     await hub.control.clearFaults('shopee');
+    await expectAllInOrder(hub);
+  });
+
+  test('a lane whose history does not replay', async () => {
+    const { supplier, distributor } = people;
+    const lane = mirrorLaneId(distributor.partnership);
+    const run = async () => (await hub.client.workflow.getHandle(lane).describe()).runId;
+    await worker.stop();
+    if (await hub.processes.isRunning(lane)) await terminate(lane);
+    // Begun by a worker whose lanes do something else, which never comes to its end.
+    const other = await hub.startWorker((code) => code.replaceAll('mirrorDue', 'movePartnership'));
+    const { lanes } = await hub.store.stock.adjust({
+      ...{ account: supplier.id, warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'stockIn' as const, quantity: 3 },
+      ...{ reason: '', document: 'd', key: `more/${Math.random()}` },
+    });
+    await hub.processes.wakeLanesNow(lanes);
+    const broken = await run();
+    await eventually(async () => {
+      const { raw } = await hub.client.workflow.getHandle(lane).describe();
+      expect(raw.pendingActivities).toMatchObject([{ activityType: { name: 'movePartnership' } }]);
+    });
+    await other.stop();
+    worker = await hub.startWorker();
+    await expectAllInOrder(hub);
+    expect(await run()).not.toBe(broken);
+    expect((await hub.client.workflow.getHandle(lane, broken).describe()).status.name).toBe('TERMINATED');
+  });
+
+  test('a lane that no worker replays in time', async () => {
+    const { supplier, distributor } = people;
+    const lane = mirrorLaneId(distributor.partnership);
+    await worker.stop();
+    if (await hub.processes.isRunning(lane)) await terminate(lane);
+    const { lanes } = await hub.store.stock.adjust({
+      ...{ account: supplier.id, warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'stockIn' as const, quantity: 3 },
+      ...{ reason: '', document: 'd', key: `more/${Math.random()}` },
+    });
+    expect(lanes).toEqual([lane]);
+    const taskQueue = taskQueueOf(hub.queuePrefix);
+    // The tasks of this run must end sooner than others do, or the test would take a minute.
+    const { signaledRunId: late } = await hub.client.workflow.signalWithStart(mirrorLane, {
+      ...{ workflowId: lane, taskQueue, args: [{ partnership: distributor.partnership }] as const },
+      ...{ workflowTaskTimeout: 1_000, signal: due },
+    });
+    const handle = hub.client.workflow.getHandle(lane, late);
+    // A worker that takes its tasks and never comes to their end. The sweep's are on the same queue.
+    const takeTask = async () => {
+      for (;;) {
+        const { workflowExecution } = await hub.client.withDeadline(Date.now() + 20_000, () =>
+          hub.client.workflowService.pollWorkflowTaskQueue({
+            ...{ namespace: hub.client.options.namespace, taskQueue: { name: taskQueue }, identity: 'a late worker' },
+          }),
+        );
+        if (workflowExecution?.workflowId === lane) return;
+      }
+    };
+    const lateTasks = async () => {
+      const { events } = await handle.fetchHistory();
+      return events?.filter((event) => event.workflowTaskTimedOutEventAttributes).length;
+    };
+    for (const count of [1, 2, 3]) {
+      await takeTask();
+      await eventually(async () => expect(await lateTasks()).toBe(count));
+      // News between them makes each an event of its own.
+      await handle.signal(due);
+    }
+    // As short as it is, any worker that lives replays it in time.
+    expect(await hub.processes.endIfStuck(lane)).toBe(true);
+    for (let told = 0; told < LONG_HISTORY; told += 1) await handle.signal(due);
+    expect(await hub.processes.endIfStuck(lane)).toBe(false);
+    expect((await handle.describe()).status.name).toBe('TERMINATED');
+    worker = await hub.startWorker();
     await expectAllInOrder(hub);
   });
 

@@ -6,20 +6,14 @@ import { mirrorLaneId, processId, storeLaneId } from '../../domain/process-ids';
 import { endChildren, endSessionsOf, startChild } from '../support/children';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
-import type { KillPoint, NamedKillPoint } from '../support/kill-points';
+import type { KillPoint } from '../support/kill-points';
 import { PATIENT, patientProcesses, placeOf, runWorker, sweepEverySecond } from '../support/parts';
 import { makeDistributor, makeStore, makeSupplier, shownQuantity } from '../support/scenario';
+import { everyPoint, scenesAtRest } from '../support/scenes';
 
 const LONG = process.env.LONG === '1';
 /** Scenes that recover at once; each has a worker of its own. */
 const GROUP = 8;
-/** The commit, and the wake-up after it. */
-const SOME_POINTS: readonly NamedKillPoint[] = [
-  { first: 'commitTransaction', when: 'before' },
-  { first: 'commitTransaction', when: 'after' },
-  { first: 'temporal signalWithStart mirrorLane', when: 'before' },
-];
-
 async function makeScene(hub: Hub) {
   const supplier = await makeSupplier(hub, { skus: ['TEE-1'], onHand: 50 });
   const distributor = await makeDistributor(hub, supplier);
@@ -31,7 +25,7 @@ async function makeScene(hub: Hub) {
 }
 type Scene = Awaited<ReturnType<typeof makeScene>>;
 
-describe('the worker killed at each step of a termination', () => {
+(LONG ? describe : describe.skip)('the worker killed at each step of a termination', () => {
   let hub: Hub;
   let numbered = 0;
   const workers: { stop(): Promise<void> }[] = [];
@@ -45,24 +39,13 @@ describe('the worker killed at each step of a termination', () => {
     await hub?.stop();
   });
 
-  /** Scenes at rest whose processes have ended, so that what follows starts them anew, on another queue. */
-  async function makeScenes(count: number): Promise<Scene[]> {
-    const turn = pLimit(4);
-    const scenes = await Promise.all(Array.from({ length: count }, () => turn(() => makeScene(hub))));
-    await hub.processes.flush();
-    await eventually(async () => expect(await hub.store.database.models.dues.countDocuments()).toBe(0));
-    await Promise.all(
-      scenes.flatMap((scene) =>
-        scene.processes.map((id) =>
-          hub.client.workflow
-            .getHandle(id)
-            .terminate()
-            .catch(() => {}),
-        ),
-      ),
+  const makeScenes = (count: number) =>
+    scenesAtRest(
+      hub,
+      count,
+      () => makeScene(hub),
+      ({ processes }) => processes,
     );
-    return scenes;
-  }
 
   async function isOver({ shop, partnership, processes }: Scene): Promise<void> {
     const { models } = hub.store.database;
@@ -79,7 +62,7 @@ describe('the worker killed at each step of a termination', () => {
   }
 
   /** Terminates through a worker that dies there. @returns what it did until then, and what makes an end of it */
-  async function terminateAndDie(scene: Scene, kill: KillPoint | NamedKillPoint | null) {
+  async function terminateAndDie(scene: Scene, kill: KillPoint | null) {
     numbered += 1;
     const place = placeOf(hub, `${hub.queuePrefix}-${numbered}`);
     const processes = patientProcesses(hub.client, place.queuePrefix, hub.logger);
@@ -119,9 +102,8 @@ describe('the worker killed at each step of a termination', () => {
     const run = await terminateAndDie(watched, null);
     expect(run.ended).toBeNull();
     const steps = run.steps.filter(({ when }) => when === 'before');
-    if (LONG) console.info(steps.map(({ step, name }) => `${step} ${name}`).join('\n'));
-    // Before a step is after the one before it.
-    const points = LONG ? steps.map(({ step }) => ({ step, when: 'after' as const })) : SOME_POINTS;
+    console.info(steps.map(({ step, name }) => `${step} ${name}`).join('\n'));
+    const points = everyPoint(steps);
     const missed: string[] = [];
     for (let from = 0; from < points.length; from += GROUP) {
       const group = points.slice(from, from + GROUP);
@@ -141,6 +123,6 @@ describe('the worker killed at each step of a termination', () => {
       await Promise.all(workers.splice(0).map((worker) => worker.stop()));
     }
     // The last steps are those of lanes, whose number depends on what they find done.
-    expect(LONG ? missed.slice(points.length / 4) : missed).toEqual([]);
-  }, 600_000);
+    expect(missed.slice(points.length / 4)).toEqual([]);
+  }, 1_200_000);
 });

@@ -7,6 +7,7 @@ import { expectAllInOrder } from '../support/invariants';
 import type { KillPoint, StepTold } from '../support/kill-points';
 import { PATIENT, patientProcesses, placeOf, runWorker, sweepEverySecond } from '../support/parts';
 import { makeDistributor, makeOrder, makeStore, makeSupplier, push, pushEnd, shownQuantity } from '../support/scenario';
+import { everyPoint, scenesAtRest } from '../support/scenes';
 
 const LONG = process.env.LONG === '1';
 /** Scenes that recover at once; each has a worker of its own. */
@@ -24,7 +25,8 @@ async function makeScene(hub: Hub) {
 }
 type Scene = Awaited<ReturnType<typeof makeScene>>;
 
-describe('the worker killed at each step of a push', () => {
+// Three quarters of a minute: in the long tests alone.
+(LONG ? describe : describe.skip)('the worker killed at each step of a push', () => {
   let hub: Hub;
   let endSweep: () => Promise<void>;
   let steps: StepTold[] = [];
@@ -42,23 +44,13 @@ describe('the worker killed at each step of a push', () => {
     await hub?.stop();
   });
 
-  /** Scenes at rest whose lanes have ended, so that what follows starts them anew, on another queue. */
-  async function makeScenes(count: number): Promise<Scene[]> {
-    const turn = pLimit(4);
-    const scenes = await Promise.all(Array.from({ length: count }, () => turn(() => makeScene(hub))));
-    await hub.processes.flush();
-    await eventually(async () => expect(await hub.store.database.models.dues.countDocuments()).toBe(0));
-    const lanes = scenes.flatMap((scene) => scene.lanes);
-    await Promise.all(
-      lanes.map((lane) =>
-        hub.client.workflow
-          .getHandle(lane)
-          .terminate()
-          .catch(() => {}),
-      ),
+  const makeScenes = (count: number) =>
+    scenesAtRest(
+      hub,
+      count,
+      () => makeScene(hub),
+      ({ lanes }) => lanes,
     );
-    return scenes;
-  }
 
   /** Pushes the scene's order through a worker that dies there. @returns what it did until then */
   async function pushAndDie(scene: Scene, kill: KillPoint | null, endSessions = true) {
@@ -85,7 +77,7 @@ describe('the worker killed at each step of a push', () => {
     expect(run.ended).toBeNull();
     steps = run.steps.filter(({ when }) => when === 'before');
     const names = steps.map(({ name }) => name);
-    if (LONG) console.info(names.map((name, index) => `${index + 1} ${name}`).join('\n'));
+    console.info(names.map((name, index) => `${index + 1} ${name}`).join('\n'));
     expect(names).toContain('commitTransaction');
     expect(names).toContain('temporal signalWithStart mirrorLane');
     expect(names).toContain('temporal signalWithStart storeLane');
@@ -94,7 +86,7 @@ describe('the worker killed at each step of a push', () => {
   });
 
   test('killed there, everything ends as if it had not been', async () => {
-    const points = LONG ? everyPoint(steps) : somePoints(steps);
+    const points = everyPoint(steps);
     const missed: string[] = [];
     for (let from = 0; from < points.length; from += GROUP) {
       const group = points.slice(from, from + GROUP);
@@ -103,7 +95,7 @@ describe('the worker killed at each step of a push', () => {
       await Promise.all(
         group.map((point, index) =>
           turn(async () => {
-            const { ended, steps: done } = await pushAndDie(scenes[index] as Scene, point, !(LONG && from === 0));
+            const { ended, steps: done } = await pushAndDie(scenes[index] as Scene, point, from !== 0);
             if (ended !== 'SIGKILL') missed.push(`${point.when} ${point.step} of ${done.length / 2}`);
             else expect(done.at(-1)).toMatchObject(point);
           }),
@@ -126,21 +118,5 @@ describe('the worker killed at each step of a push', () => {
     }
     // The last steps are those of lanes, whose number depends on what they find done.
     expect(missed.length).toBeLessThanOrEqual(points.length / 8);
-  }, 600_000);
+  }, 1_200_000);
 });
-
-/** After each step; before it is after the one before. */
-function everyPoint(steps: readonly StepTold[]): KillPoint[] {
-  return steps.map(({ step }) => ({ step, when: 'after' }));
-}
-
-/** The commit, the wake-ups after it, the platform's call, and some of the rest. */
-function somePoints(steps: readonly StepTold[]): KillPoint[] {
-  const first = (name: string) => steps.find((one) => one.name === name)?.step ?? 0;
-  return [
-    { step: first('commitTransaction'), when: 'before' },
-    { step: first('commitTransaction'), when: 'after' },
-    { step: first('temporal signalWithStart mirrorLane'), when: 'before' },
-    { step: first('shopee updateStock'), when: 'after' },
-  ];
-}

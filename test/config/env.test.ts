@@ -51,6 +51,8 @@ describe('the configuration', () => {
       // 7 days; 3 days and again after 14.
       reminders: { applicationAfterMs: 604_800_000, setupAfterMs: [259_200_000, 1_209_600_000] },
       recall: { answerMs: 86_400_000 },
+      shipments: { waitMs: 43_200_000 },
+      polls: { intervalMs: 300_000, overlapMs: 600_000 },
       sweep: { intervalMs: 60_000, graceMs: 30_000 },
       notifications: {
         smtp: undefined,
@@ -103,6 +105,7 @@ describe('the configuration', () => {
       LOG_LEVEL: 'loud',
       API_PORT: '70000',
       SWEEP_INTERVAL_MS: '1.5',
+      ORDER_POLL_OVERLAP_MS: '59999',
       ADMIN_KEY: '   ',
       DATA_KEYS: 'k1:c2hvcnQ=',
       TEMPORAL_ADDRESS: 'nowhere',
@@ -129,6 +132,7 @@ describe('the configuration', () => {
         'LOG_LEVEL',
         'Lazada',
         'MONGODB_URI',
+        'ORDER_POLL_OVERLAP_MS',
         'PAYLOAD_KEYS',
         'SWEEP_INTERVAL_MS',
         'Shopee',

@@ -116,6 +116,16 @@ describe('the status of an order', () => {
     );
   });
 
+  test('counts a push that failed as further than one that is not begun', () => {
+    const statuses = ['push_failed', 'new', 'pushed', 'pushing'] as const;
+    expect([...statuses].sort((a, b) => PACKAGE_STATUSES.indexOf(a) - PACKAGE_STATUSES.indexOf(b))).toEqual([
+      'new',
+      'pushing',
+      'push_failed',
+      'pushed',
+    ]);
+  });
+
   test('before it has packages it says why', () => {
     expect(orderStatusOf({ ...order, synced: false, packages: [] })).toBe('unpaid');
     expect(orderStatusOf({ ...order, synced: false, unmapped: true, packages: [] })).toBe('unmapped');

@@ -85,7 +85,9 @@ describe('the charge of a push', () => {
       platform: 'shopee',
     });
     const sgd = (minor: number) => money(minor, 'SGD');
-    expect(lines[1]).toEqual({ kind: 'stock_out_charge', sku: null, quantity, unit: sgd(unit), amount: sgd(amount) });
+    // The line says by which rate it came from the base currency.
+    const line = { kind: 'stock_out_charge', sku: null, quantity, unit: sgd(unit), amount: sgd(amount) };
+    expect(lines[1]).toEqual({ ...line, rate: { from: 'MYR', rate, source: 'fixed', fetchedAt: null } });
     expect(total).toEqual(sgd(1_600 + amount));
   });
 });

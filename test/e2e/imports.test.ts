@@ -9,8 +9,9 @@ import { MEDIA_TYPES } from '../../connectors/files/table';
 import { newId } from '../../domain/ids';
 import type { RowError } from '../../domain/imports';
 import { eventually, type Hub, startHub } from '../support/hub';
-import { makeSupplier } from '../support/scenario';
+import { makeDistributor, makeSupplier } from '../support/scenario';
 import { serveApi } from '../support/served-api';
+import { HEADER, text, workbook, xlsx, zipOf } from '../support/workbooks';
 
 type Format = keyof typeof MEDIA_TYPES;
 
@@ -207,10 +208,11 @@ describe('imports and exports', () => {
     const { body } = await send(
       party,
       '/v1/skus/import',
-      'sku,name,components\nA,new A,\nB,new B,\nC,old C,\nD,D,\nE,E,\nSET,Set,D*1\n',
+      'sku,name,components\nA,new A,\nB,new B,\nC,old C,\nD,D,\nE,E,\nF,F,\nSET,Set,D*1\n',
     );
-    expect(body.import.rows).toMatchObject({ changed: 5, unchanged: 1 });
-    await hub.store.catalogue.renameSku(party.id, 'B', 'by hand');
+    expect(body.import.rows).toMatchObject({ changed: 6, unchanged: 1 });
+    await hub.store.catalogue.changeSku(party.id, 'B', { name: 'by hand' });
+    await hub.store.catalogue.changeSku(party.id, 'F', { category: 'Hats' });
     await hub.store.stock.adjust({
       account: party.id,
       warehouse,
@@ -225,8 +227,9 @@ describe('imports and exports', () => {
     expect(undone.body.import.undo).toEqual({
       status: 'done',
       restored: 3,
-      left: 2,
+      left: 3,
       rowsLeft: [
+        { line: 7, sku: 'F', detail: 'a category was given since' },
         { line: 6, sku: 'E', detail: 'the SKU is in use' },
         { line: 3, sku: 'B', detail: 'the name was changed since' },
       ],
@@ -234,6 +237,7 @@ describe('imports and exports', () => {
     expect((await skusOf(party)).map(({ sku, name, followers }) => [sku, name, followers])).toEqual([
       ...before.map(({ sku, name }) => [sku, sku === 'B' ? 'by hand' : name, 0]),
       ['E', 'E', 1],
+      ['F', 'F', 0],
     ]);
     expect((await get(party, `/v1/imports/${body.import.id}?left=csv`)).status).toBe(200);
     expect(await undo(party, body.import.id)).toMatchObject({ status: 409, body: { code: 'import_undone' } });
@@ -265,11 +269,33 @@ describe('imports and exports', () => {
     await eventually(async () =>
       expect(await hub.store.products.product(supplier.id, 'NEW')).toMatchObject({ status: 'enabled', attempt: 2 }),
     );
+    // Its log goes on where it was.
+    const log = (await json(supplier, '/v1/supplier/products/NEW/log')).body.items as { what: string; why: string }[];
+    expect(log.map(({ what }) => what)).toEqual(['enabled', 'added', 'disabled', 'enabled', 'added']);
+    expect(log[2]?.why).toBe(`import ${body.import.id} undone`);
     const refused = await send(weak, '/v1/skus/import', 'sku,name,distribution\nMORE,More,on\nPLAIN,Plain,\n');
     expect(refused.body.import).toMatchObject({
       rows: { changed: 1, failed: 1 },
       errors: [{ code: 'permission_missing' }],
     });
+  });
+
+  test('what was claimed from a supplier is not distributed on by an import either, and the rows beside it are', async () => {
+    const of = await makeDistributor(hub, await makeSupplier(hub, { skus: ['TEE-1'] }));
+    await hub.store.accounts.change(of.id, { plan: 'v2' });
+    await hub.store.partnerships.activate(of.id);
+    const sent = 'sku,name,distribution\nTEE-1,Theirs,on\nOWN,Own,on\n';
+    for (const path of ['/v1/skus/import?dryRun=true', '/v1/skus/import']) {
+      const { body } = await send(of, path, sent);
+      expect(body.import).toMatchObject({
+        rows: { total: 2, changed: 1, unchanged: 0, failed: 1 },
+        errors: [{ line: 2, column: 'distribution', code: 'sub_distribution_not_allowed' }],
+      });
+    }
+    expect((await skusOf(of)).map(({ sku, name }) => [sku, name])).toEqual([
+      ['OWN', 'Own'],
+      ['TEE-1', 'TEE-1 name'],
+    ]);
   });
 
   test('what is in use is told by what is there: not by what is gone again, but by prices, rules and switches', async () => {
@@ -404,6 +430,95 @@ describe('imports and exports', () => {
     );
   });
 
+  test('prices: a dry run says what would change; a row with an error leaves both its prices; undone is what was not changed since', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['P-1', 'P-2', 'P-3'] });
+    await hub.store.levels.add(supplier.id, { name: 'VIP', rule: { kind: 'percentOfBase', percent: '80' } });
+    const before = (await exported(supplier, '/v1/supplier/products/export')).toString();
+    const sent = [
+      'sku,basePrice,level,price',
+      'P-1,12.00,VIP,9.00',
+      'P-1,13.00,,9.50', // another base price for the same SKU
+      'P-2,8.00,GOLD,7.00', // no such level: the base price stays, too
+      'P-2,8.00,VIP,7.005',
+      'P-3,,,5.00',
+      'P-3,,,5.00', // said twice, also where it is the same
+    ].join('\n');
+    const dry = await send(supplier, '/v1/supplier/products/import?dryRun=true', sent);
+    const errors = [
+      [3, 'basePrice', 'duplicate_row'],
+      [5, 'price', 'invalid_value'],
+      [7, 'sku', 'duplicate_row'],
+      [4, 'level', 'unknown_level'],
+    ];
+    const changes = [
+      { line: 2, sku: 'P-1', field: 'basePrice', before: '10.00', after: '12.00' },
+      { line: 2, sku: 'P-1', field: 'price of VIP', before: null, after: '9.00' },
+      { line: 6, sku: 'P-3', field: 'price', before: null, after: '5.00' },
+    ];
+    const rows = { total: 6, changed: 2, unchanged: 0, failed: 4 };
+    const summary = ({ body }: Answer) => [
+      body.import.rows,
+      body.import.changes,
+      body.import.errors
+        .map(({ line, column, code }: RowError) => [line, column, code])
+        .sort((a: [number], b: [number]) => a[0] - b[0]),
+    ];
+    const expected = [rows, changes, [...errors].sort((a, b) => Number(a[0]) - Number(b[0]))];
+    expect([dry.body.import.dryRun, ...summary(dry)]).toEqual([true, ...expected]);
+    expect((await exported(supplier, '/v1/supplier/products/export')).toString()).toBe(before);
+    const real = await send(supplier, '/v1/supplier/products/import', sent);
+    expect([real.body.import.dryRun, ...summary(real)]).toEqual([false, ...expected]);
+    const lines = async (from: string) =>
+      (await (await get(supplier, `/v1/imports/${real.body.import.id}?${from}=csv`)).text()).trim().split('\r\n');
+    expect((await lines('errors')).slice(1).sort()).toEqual([
+      '3,basePrice,duplicate_row,line 2 gives P-1 another base price',
+      '4,level,unknown_level,there is no level GOLD',
+      expect.stringMatching(/^5,price,invalid_value,/),
+      '7,sku,duplicate_row,line 6 is for P-3 already',
+    ]);
+    expect(await lines('changes')).toHaveLength(4);
+    expect((await exported(supplier, '/v1/supplier/products/export')).toString().split('\r\n').slice(1)).toEqual([
+      'P-1,12.00,,',
+      'P-1,12.00,VIP,9.00',
+      'P-2,10.00,,',
+      'P-3,10.00,,5.00',
+      '',
+    ]);
+    await hub.store.levels.setSkuPrices(supplier.id, [
+      { sku: 'P-3', level: null, price: { amount: 444, currency: 'MYR' } },
+    ]);
+    // Prices are not for a key that is for stock alone.
+    const { key } = await hub.store.accounts.addKey(supplier.id, { name: 'k', permissions: ['inventory'] });
+    const weak = { id: supplier.id, key };
+    for (const query of ['', '?changes=csv', '?errors=csv'])
+      expect(await json(weak, `/v1/imports/${real.body.import.id}${query}`)).toMatchObject({
+        ...{ status: 403, body: { code: 'permission_missing', permission: 'distribution' } },
+      });
+    expect(await undo(weak, real.body.import.id)).toMatchObject({ status: 403 });
+    expect((await undo(supplier, real.body.import.id)).body.import.undo).toMatchObject({
+      ...{ status: 'done', restored: 1, left: 1 },
+      rowsLeft: [{ line: 6, sku: 'P-3', detail: 'the SKU price was changed since' }],
+    });
+    expect((await exported(supplier, '/v1/supplier/products/export')).toString()).toBe(
+      before.replace('P-3,10.00,,', 'P-3,10.00,,4.44'),
+    );
+  });
+
+  test('prices: a dry run counts a base price that stands on many rows once, as the import does', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['P-1'] });
+    // Behind more rows than one transaction takes.
+    const sent = ['sku,basePrice,level,price', 'P-1,12.00,,', ...Array(600).fill('P-1,none,,'), 'P-1,12.00,,7'].join(
+      '\n',
+    );
+    const dry = await send(supplier, '/v1/supplier/products/import?dryRun=true', sent);
+    const real = await send(supplier, '/v1/supplier/products/import', sent);
+    expect(dry.body.import.changes).toEqual([
+      { line: 2, sku: 'P-1', field: 'basePrice', before: '10.00', after: '12.00' },
+      { line: 603, sku: 'P-1', field: 'price', before: null, after: '7.00' },
+    ]);
+    expect([real.body.import.rows, real.body.import.changes]).toEqual([dry.body.import.rows, dry.body.import.changes]);
+  });
+
   test('numbers of a spreadsheet are the prices that people typed', async () => {
     const supplier = await makeSupplier(hub, { skus: ['1001', 'P-2'] });
     const cells = [
@@ -454,27 +569,84 @@ describe('imports and exports', () => {
     expect(await models.importBatches.countDocuments({ import: late.body.import.id })).toBe(0);
   });
 
+  test('a workbook with the wrong sheet, with formulas, or that is a bomb, is refused with words that help', async () => {
+    const supplier = await makeSupplier(hub, { skus: ['TEE-1'] });
+    const before = await skusOf(supplier);
+    const row = `<row r="2">${text('A2', 'A')}${text('B2', 'B')}</row>`;
+    const sheets = zipOf(
+      workbook({
+        Notes: `<sheetData><row r="1">${text('A1', 'Read me')}</row></sheetData>`,
+        Data: `<sheetData>${HEADER}${row}</sheetData>`,
+      }),
+    );
+    const formulas = xlsx(`${row}<row r="3"><c r="A3"><f>1+1</f><v>2</v></c>${text('B3', 'Two')}</row>`);
+    const manyRows = Array.from(
+      { length: 3_000 },
+      (_, at) => `<row r="${at + 2}">${text(`A${at + 2}`, `S${at}`)}</row>`,
+    );
+    const lateFormula = xlsx(`${manyRows.join('')}<row r="9000"><c r="B9000"><f>1+1</f><v>2</v></c></row>`);
+    // Each sheet would do; together they are too much, also where only the first is read.
+    const saysMuch = zipOf(workbook({ D: '', E: '' }, { text: ' ', says: 400 * 1024 * 1024 }));
+    const givesMuch = zipOf(workbook({ D: '' }, { text: ' '.repeat(1_000_000), says: 100 }));
+    for (const path of ['/v1/skus/import', '/v1/supplier/products/import'])
+      for (const [file, problem, words, query = ''] of [
+        [sheets, 'wrong_columns', /the file has: Notes, Data; name one with \?sheet=/],
+        [sheets, 'no_such_sheet', /no sheet Nope; the file has: Notes, Data/, '?sheet=Nope'],
+        [saysMuch, 'too_large_unpacked', /./],
+        [givesMuch, 'too_large_unpacked', /./],
+      ] as const) {
+        const answer = await send(supplier, `${path}${query}`, file, 'xlsx');
+        expect([answer.status, answer.body.code, answer.body.problem]).toEqual([422, 'file_unreadable', problem]);
+        expect(answer.body.detail).toMatch(words);
+      }
+    // What shows behind the header ends the import before anything is changed.
+    for (const [file, places] of [
+      [formulas, /A3/],
+      [lateFormula, /B9000/],
+    ] as const) {
+      const answer = await send(supplier, '/v1/skus/import', file, 'xlsx');
+      const { status, code, problem, detail } = answer.body.import
+        ? { status: answer.body.import.status, ...answer.body.import.failure }
+        : { ...answer.body, status: 'failed' };
+      expect([status, code, problem]).toEqual(['failed', 'file_unreadable', 'formula_cells']);
+      expect(detail).toMatch(places);
+    }
+    expect(await skusOf(supplier)).toEqual(before);
+    // The right sheet is read.
+    const { body } = await send(supplier, '/v1/skus/import?sheet=Data', sheets, 'xlsx');
+    expect(body.import.rows).toMatchObject({ total: 1, changed: 1 });
+  });
+
   test('what is too large is refused: by what it says it is, and by what comes', async () => {
     const party = await newAccount();
     const { hostname, port } = new URL(api.url);
+    const headers = { Authorization: `Bearer ${party.key}`, 'Content-Type': 'text/csv' };
+    function* pieces(megabytes: number) {
+      for (let piece = 0; piece < megabytes; piece += 1) yield Buffer.alloc(1024 * 1024, 'a');
+    }
     const status = await new Promise((resolve, reject) => {
       const call = request({
         hostname,
         port,
         method: 'POST',
         path: '/v1/skus/import',
-        headers: {
-          Authorization: `Bearer ${party.key}`,
-          'Idempotency-Key': randomUUID(),
-          'Content-Type': 'text/csv',
-          'Content-Length': 50 * 1024 * 1024 + 1,
-        },
+        headers: { ...headers, 'Idempotency-Key': randomUUID(), 'Content-Length': 50 * 1024 * 1024 + 1 },
       });
       call.on('response', (response) => resolve(response.statusCode));
       call.on('error', reject);
       call.flushHeaders();
     });
     expect(status).toBe(413);
+    // Without a length, in pieces: nothing of it stays.
+    const sent = await fetch(`${api.url}/v1/skus/import`, {
+      ...{ method: 'POST', duplex: 'half' },
+      headers: { ...headers, 'Idempotency-Key': randomUUID() },
+      body: Readable.from(pieces(51)) as never,
+    } as RequestInit);
+    expect([sent.status, await sent.json()]).toMatchObject([
+      413,
+      { code: 'body_too_large', limitBytes: 50 * 1024 * 1024 },
+    ]);
     async function* endless() {
       for (;;) yield Buffer.alloc(300_000, 'a');
     }
@@ -548,6 +720,8 @@ describe('imports and exports', () => {
     await imports.addBatch(added, 'job_dead', 0, body as never);
     await imports.addBatch(added, 'job_counts', 0, body as never);
     await imports.endReading(added, 'job_counts', 1);
+    const early = await undo(party, added._id);
+    expect(early).toMatchObject({ status: 409, body: { code: 'import_not_undoable' } });
     const row = await imports.byId(added._id);
     const batch = await imports.nextBatch(row);
     if (!batch) throw new Error('there is a batch');

@@ -1,12 +1,21 @@
+/** A buyer's order over HTTP, from its platform's webhook to what every shop of the sandbox shows. */
+import { createHttpClient, expectReply } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
-import { makeDistributor, makeStore, makeSupplier, push, pushEnd, shownQuantity } from '../support/scenario';
+import { makeDistributor, makeStore, makeSupplier, shownQuantity } from '../support/scenario';
+import { serveApi } from '../support/served-api';
 
 describe('from a buyer’s order to everybody’s new stock', () => {
   let hub: Hub;
+  let api: Awaited<ReturnType<typeof serveApi>>;
   beforeAll(async () => {
     hub = await startHub();
+    api = await serveApi({ ...hub, checkAnswers: true });
+    await hub.control.configure({ callbackBaseUrl: api.url });
   });
-  afterAll(() => hub.stop());
+  afterAll(async () => {
+    await api?.close();
+    await hub?.stop();
+  });
 
   test('an order on one store lowers what every store shows', async () => {
     const supplier = await makeSupplier(hub, { skus: ['TEE-1', 'TEE-2'], onHand: 50, price: 1_250 });
@@ -41,25 +50,32 @@ describe('from a buyer’s order to everybody’s new stock', () => {
       shopId: shopee.shopId,
       lines: [{ itemId: shop.items[0]?.itemId ?? '', modelId: model?.modelId ?? '', quantity: 3 }],
     });
-    hub.processes.takeInOrder(shopee.id, order.orderNumber);
-    const pkg = await eventually(async () => {
-      const { items: orders } = await hub.store.orders.list(first.id, {}, { limit: 10, after: null });
-      const found = orders[0]?.packages[0];
-      if (!found) throw new Error('no order yet');
-      return found;
-    });
-    expect(pkg).toMatchObject({ status: 'new', allocated: true, lines: [{ sku: 'TEE-1', quantity: 3, price: 1_250 }] });
+    const seller = createHttpClient(api.url)(first.key);
+    const maker = createHttpClient(api.url)(supplier.key);
+    const stockOf = async (call: typeof seller) => (await expectReply(call.get('/stock?sku=TEE-1'), 200)).items[0];
+    const orderNow = async () => (await expectReply(seller.get(`/orders?number=${order.orderNumber}`), 200)).items[0];
+    await eventually(async () => expect(await orderNow()).toMatchObject({ status: 'new' }));
+    const { id, packages } = await orderNow();
+    expect(packages).toMatchObject([
+      { lines: [{ sku: 'TEE-1', quantity: 3, price: { amount: '12.50', currency: 'MYR' } }] },
+    ]);
+    // The distributor's own allocation, until the push moves it to the supplier.
+    expect(await stockOf(seller)).toMatchObject({ onHand: 49, allocated: 3, available: 46 });
+    expect(await stockOf(maker)).toMatchObject({ onHand: 49, allocated: 0, available: 49 });
 
-    await push(hub, first.id, pkg._id);
-    expect(await pushEnd(hub, first.id, pkg._id)).toMatchObject({
-      status: 'pushed',
-      charge: { total: { amount: 3_750 } },
-    });
+    await expectReply(seller.post(`/orders/${id}/push`), 202);
+    await eventually(async () =>
+      expect((await orderNow()).packages).toMatchObject([
+        { status: 'pushed', charge: { total: { amount: '37.50', currency: 'MYR' } } },
+      ]),
+    );
     await eventually(() => everywhere(46));
-    const [level] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
-    expect(level).toMatchObject({ onHand: 49, allocated: 3, available: 46 });
-    const mirrored = await hub.store.stock.levelsIn(first.id, 'TEE-1');
-    expect(mirrored).toMatchObject([{ onHand: 46, allocated: 0, available: 46 }]);
-    expect(await hub.store.billing.account(null, first.partnership)).toMatchObject({ balance: -3_750 });
+    expect(await stockOf(maker)).toMatchObject({ onHand: 49, allocated: 3, available: 46 });
+    expect(await stockOf(seller)).toMatchObject({ onHand: 46, allocated: 0, available: 46 });
+    const { billing } = await expectReply(
+      seller.get(`/distributor/suppliers/${first.partnership}/reconciliation`),
+      200,
+    );
+    expect(billing.balance).toEqual({ amount: '-37.50', currency: 'MYR' });
   });
 });

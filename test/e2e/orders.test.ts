@@ -1,42 +1,54 @@
-/** Orders of a platform: told often, told late, told in the wrong order. */
+/** Orders of a platform as their seller sees them over HTTP: told often, told late, told in the wrong order. */
 import { processId } from '../../domain/process-ids';
+import { createHttpClient, expectReply, type HttpClient } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { type ConnectedStore, makeStore, makeSupplier, type Supplier } from '../support/scenario';
+import { serveApi } from '../support/served-api';
 
 let hub: Hub;
 let supplier: Supplier;
 let shopee: ConnectedStore;
+let api: Awaited<ReturnType<typeof serveApi>>;
+let seller: HttpClient;
 beforeAll(async () => {
   hub = await startHub({ platformTimeoutMs: 2_000 });
+  api = await serveApi({ ...hub, checkAnswers: true });
   supplier = await makeSupplier(hub, { onHand: 100 });
+  seller = createHttpClient(api.url)(supplier.key);
   shopee = await makeStore(hub, supplier.id, 'shopee', supplier.skus);
 });
-afterAll(() => hub.stop());
+afterAll(async () => {
+  await api?.close();
+  await hub?.stop();
+});
 
 async function anOrder(state: 'unpaid' | 'ready_to_ship' = 'ready_to_ship', quantity = 3) {
   const { items } = await hub.control.shop('shopee', shopee.shopId);
   const line = { itemId: items[0]?.itemId ?? '', modelId: items[0]?.models[0]?.modelId ?? '', quantity };
   return (await hub.control.createOrder('shopee', { shopId: shopee.shopId, lines: [line], state })).orderNumber;
 }
-const ordersOf = async (platformOrder: string) =>
-  (await hub.store.orders.list(supplier.id, {}, { limit: 100, after: null })).items.filter(
-    ({ order }) => order.platformOrder === platformOrder,
-  );
+interface ShownOrder {
+  readonly id: string;
+  readonly platformState: string;
+  readonly lines: { readonly unmappedReason: string | null }[];
+}
+const ordersOf = async (platformOrder: string): Promise<ShownOrder[]> =>
+  (await expectReply(seller.get(`/orders?number=${platformOrder}`), 200)).items;
 const stateOf = (platformOrder: string, state: string) =>
   eventually(async () => {
     const found = await ordersOf(platformOrder);
-    expect(found.map(({ order }) => order.state)).toEqual([state]);
+    expect(found.map(({ platformState }) => platformState)).toEqual([state]);
     return found[0];
   });
-const allocated = async () => (await hub.store.stock.levelsIn(supplier.id, 'TEE-1'))[0]?.allocated;
+const allocated = async () => (await expectReply(seller.get('/stock?sku=TEE-1'), 200)).items[0].allocated as number;
 const intakeEnds = (platformOrder: string) =>
   hub.client.workflow.getHandle(processId('order-intake', { store: shopee.id, platformOrder })).result();
 
 test('one push told ten times at once makes one order and allocates once', async () => {
-  const before = (await allocated()) ?? 0;
+  const before = await allocated();
   const platformOrder = await anOrder();
   for (let turn = 0; turn < 10; turn += 1) hub.processes.takeInOrder(shopee.id, platformOrder);
-  await stateOf(platformOrder, 'ready_to_ship');
+  await stateOf(platformOrder, 'READY_TO_SHIP');
   await hub.processes.flush();
   await intakeEnds(platformOrder);
   expect(await ordersOf(platformOrder)).toHaveLength(1);
@@ -44,17 +56,17 @@ test('one push told ten times at once makes one order and allocates once', async
 });
 
 test('told late and in any order, ends in the platform’s newest state', async () => {
-  const before = (await allocated()) ?? 0;
+  const before = await allocated();
   const platformOrder = await anOrder('unpaid');
   hub.processes.takeInOrder(shopee.id, platformOrder);
-  await stateOf(platformOrder, 'unpaid');
+  await stateOf(platformOrder, 'UNPAID');
   expect(await allocated()).toBe(before);
   await hub.control.advanceOrder('shopee', platformOrder, { state: 'ready_to_ship' });
   await hub.control.advanceOrder('shopee', platformOrder, { state: 'shipped' });
   for (let turn = 0; turn < 3; turn += 1) hub.processes.takeInOrder(shopee.id, platformOrder);
-  const order = await stateOf(platformOrder, 'shipped');
+  const order = await stateOf(platformOrder, 'SHIPPED');
   // A state that was read before the newest comes last.
-  const { order: row } = order ?? {};
+  const row = await hub.store.database.models.orders.findById(order?.id).lean();
   if (!row) throw new Error('no order');
   const late = await hub.store.orders.takeIn({
     account: supplier.id,
@@ -72,7 +84,9 @@ test('told late and in any order, ends in the platform’s newest state', async 
     lines: [],
   });
   expect(late).toMatchObject({ outcome: 'unchanged', order: row._id });
-  expect(await ordersOf(platformOrder)).toMatchObject([{ order: { state: 'shipped', lines: [{ quantity: 3 }] } }]);
+  expect(await ordersOf(platformOrder)).toMatchObject([
+    { status: 'shipped', platformState: 'SHIPPED', lines: [{ quantity: 3 }] },
+  ]);
 });
 
 test('unmapped when it came, resolves by itself once its listing is connected', async () => {
@@ -91,8 +105,9 @@ test('unmapped when it came, resolves by itself once its listing is connected', 
     lines: [{ itemId, modelId: '0', quantity: 2 }],
   });
   await hub.processes.takeInOrderNow(row._id, orderNumber);
-  const reasons = async () => (await ordersOf(orderNumber))[0]?.order.lines.map(({ unmappedReason }) => unmappedReason);
+  const reasons = async () => (await ordersOf(orderNumber))[0]?.lines.map(({ unmappedReason }) => unmappedReason);
   await eventually(async () => expect(await reasons()).toEqual(['no_such_listing']));
+  expect(await ordersOf(orderNumber)).toMatchObject([{ status: 'unmapped', packages: [] }]);
   const connected = await hub.store.stores.byId(row._id);
   const access = hub.store.stores.tokensOf(connected);
   const page = await hub.connectors.shopee?.listListings(
@@ -101,8 +116,7 @@ test('unmapped when it came, resolves by itself once its listing is connected', 
   );
   await hub.store.stores.putListings(connected, page?.listings ?? []);
   const listing = hub.store.stores.listingId(row._id, itemId, '0');
-  const { lanes } = await hub.store.stores.connectListings(supplier.id, [{ listing, sku: 'TEE-1' }]);
-  hub.processes.wakeLanes(lanes);
+  await expectReply(seller.post('/listings/connect', [{ listing, sku: 'TEE-1' }]), 200);
   await eventually(async () =>
     expect(await ordersOf(orderNumber)).toMatchObject([{ packages: [{ lines: [{ sku: 'TEE-1', quantity: 2 }] }] }]),
   );
@@ -112,14 +126,14 @@ test('unmapped when it came, resolves by itself once its listing is connected', 
 });
 
 test('cancelled by the buyer before it was pushed, gives its stock back', async () => {
-  const before = (await allocated()) ?? 0;
+  const before = await allocated();
   const platformOrder = await anOrder();
   hub.processes.takeInOrder(shopee.id, platformOrder);
-  await stateOf(platformOrder, 'ready_to_ship');
+  await stateOf(platformOrder, 'READY_TO_SHIP');
   expect(await allocated()).toBe(before + 3);
   await hub.control.advanceOrder('shopee', platformOrder, { state: 'cancelled' });
   hub.processes.takeInOrder(shopee.id, platformOrder);
-  await stateOf(platformOrder, 'cancelled');
+  await stateOf(platformOrder, 'CANCELLED');
   expect(await allocated()).toBe(before);
 });
 

@@ -543,6 +543,63 @@ describe('a partnership that is changed', () => {
     const order = await placeOrder(pair, 20);
     expect((await hub.store.orders.package(distributor.id, order.packages[0].id)).supplierWarehouse).toBe(second);
   });
+
+  test('gets another level, and is priced by it from the next order that is synced', async () => {
+    const pair = await makePair();
+    const { supplier, distributor } = pair;
+    const { id } = await makeSelling(pair);
+    const before = await placeOrder(pair, 1);
+    const rule = { kind: 'percentOfBase', percent: '80' };
+    const vip = await expectReply(supplier.call.post('/supplier/levels', { name: 'VIP', rule }), 201);
+    await expectReply(supplier.call.patch(`/supplier/distributors/${id}`, { level: vip.id }), 200);
+    const shown = async () =>
+      (await expectReply(distributor.call.get(`/distributor/suppliers/${id}/products?claimed=true`), 200)).items[0];
+    const [old, low] = ['10.00', '8.00'].map((amount) => ({ amount, currency: 'MYR' }));
+    expect(await shown()).toMatchObject({ price: old, waitingPrice: low });
+    expect((await placeOrder(pair, 1)).packages[0].lines[0].price).toEqual(low);
+    expect(await shown()).toMatchObject({ price: low, waitingPrice: null });
+    const { packages } = await expectReply(distributor.call.get(`/orders/${before.id}`), 200);
+    expect(packages[0].lines[0].price).toEqual(old);
+  });
+
+  test('takes an order from the quota of both sides or of neither, and fixes the base currency', async () => {
+    const pair = await makePair();
+    const { supplier, distributor } = pair;
+    await makeSelling(pair);
+    const used = async () =>
+      Promise.all(
+        [supplier, distributor].map(
+          async ({ call }) => (await expectReply(call.get('/account'), 200)).ordersThisMonth as number,
+        ),
+      );
+    const limit = (who: { id: string }, orderQuota: number | null) =>
+      expectReply(as(ADMIN_KEY).patch(`/accounts/${who.id}`, { orderQuota }), 200);
+    const push = async () => {
+      const order = await placeOrder(pair, 1);
+      return distributor.call.post(`/orders/${order.id}/push`);
+    };
+    const sides = async () => {
+      const { status, body } = await push();
+      expect([status, body.code]).toEqual([409, 'push_blocked']);
+      return (body.blockers as { code: string; side: string }[]).map(({ code, side }) => [code, side]);
+    };
+    await expectReply(push(), 202);
+    await eventually(async () => expect(await used()).toEqual([1, 1]));
+    await limit(supplier, 1);
+    expect(await sides()).toEqual([['quota_reached', 'supplier']]);
+    await limit(distributor, 1);
+    expect((await sides()).sort()).toEqual([
+      ['quota_reached', 'distributor'],
+      ['quota_reached', 'supplier'],
+    ]);
+    await limit(supplier, null);
+    expect(await sides()).toEqual([['quota_reached', 'distributor']]);
+    expect(await used()).toEqual([1, 1]);
+    expect(await supplier.call.put('/supplier/setup/base-currency', { currency: 'SGD' })).toMatchObject({
+      status: 409,
+      body: { code: 'base_currency_fixed' },
+    });
+  });
 });
 
 describe('a termination', () => {
@@ -647,6 +704,9 @@ describe('a termination', () => {
     const billing = `/supplier/distributors/${id}/billing`;
     const { balance } = await expectReply(supplier.call.get(billing), 200);
     expect(balance).toEqual({ amount: '-30.00', currency: 'MYR' });
+    const limit = { amount: '5.00', currency: 'MYR' };
+    const credit = await expectReply(supplier.call.put(`${billing}/credit`, { limit, periodDays: 7 }), 200);
+    expect(credit).toMatchObject({ creditLimit: limit, creditPeriodDays: 7 });
     const { token } = await expectReply(supplier.call.post('/supplier/invitations'), 201);
     const again = () => distributor.call.post('/distributor/applications', { ...APPLICATION, invitation: token });
     expect(await again()).toMatchObject({ status: 409, body: { code: 'balance_open', partnership: id } });

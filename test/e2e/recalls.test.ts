@@ -1,12 +1,13 @@
-/** Recalls and shipments end to end: workflows, clocks, warehouses of others, buyers who cancel, platforms that are told. */
+/** Recalls and shipments over HTTP, with the rest behind it: workflows, clocks, warehouses of others, buyers who cancel, platforms that are told. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { HubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
-import { orderPushId, orderRecallId, processId, supplyOrderProcessId } from '../../domain/process-ids';
+import { operationIdOf, orderPushId, orderRecallId, processId, supplyOrderProcessId } from '../../domain/process-ids';
 import type { SupplyOrderMove } from '../../domain/supply-orders';
 import type { Store } from '../../store';
 import type { OutboundAnswer } from '../../store/repositories/recalls';
 import { taskQueueOf } from '../../workflows/ids';
+import { createHttpClient, type HttpClient, type Reply } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
 import {
@@ -16,18 +17,22 @@ import {
   makeOrder,
   makeStore,
   makeSupplier,
+  partnerWith,
   push,
   pushEnd,
   type Supplier,
 } from '../support/scenario';
+import { serveApi } from '../support/served-api';
 
 const RACES = process.env.LONG === '1' ? 200 : 12;
-const LONG_MS = 60_000;
 const TRACKING = 'MY-TRACK-1';
 
 let hub: Hub;
 let supplier: Supplier;
 let distributor: Distributor;
+let api: Awaited<ReturnType<typeof serveApi>>;
+let seller: HttpClient;
+let owner: HttpClient;
 const shops = {} as Record<'shopee' | 'lazada', ConnectedStore>;
 /** Packages whose push finds the database away. */
 const broken = new Set<string>();
@@ -53,6 +58,8 @@ beforeAll(async () => {
     platformTimeoutMs: 1_000,
     orderPush: { attempts: 1 },
     outbound: {
+      create: async ({ supplyOrder }) => ({ created: true, reference: `out-${supplyOrder}` }),
+      get: async () => null,
       async cancel() {
         outboundAsked += 1;
         const answer = outboundAnswers.length > 1 ? outboundAnswers.shift() : outboundAnswers[0];
@@ -65,8 +72,15 @@ beforeAll(async () => {
   distributor = await makeDistributor(hub, supplier);
   for (const platform of ['shopee', 'lazada'] as const)
     shops[platform] = await makeStore(hub, distributor.id, platform, supplier.skus);
+  const { store, processes, connectors, logger } = hub;
+  api = await serveApi({ store, processes, connectors, logger, checkAnswers: true });
+  const http = createHttpClient(api.url);
+  [owner, seller] = [http(supplier.key), http(distributor.key)];
 });
-afterAll(() => hub.stop());
+afterAll(async () => {
+  await api?.close();
+  await hub?.stop();
+});
 afterEach(async () => {
   broken.clear();
   for (const platform of ['shopee', 'lazada'] as const) await hub.control.clearFaults(platform);
@@ -74,40 +88,45 @@ afterEach(async () => {
 
 const STEPS: readonly SupplyOrderMove[] = ['pack', 'ready', 'ship', 'complete'];
 
-/** As the API does it. */
-async function move(supplyOrder: string, what: SupplyOrderMove) {
-  const moved = await hub.store.orders.moveSupplyOrder(supplier.id, supplyOrder, what, {
-    command: newId('command'),
-    ...(what === 'ship' ? { shipment: { carrier: 'PosLaju', trackingNumber: TRACKING } } : {}),
-  });
-  if (moved.recallToEnd !== null) hub.processes.settleRecall(moved.recallToEnd);
-  const { distributor: account, package: pkg } = moved.supplyOrder;
-  if (moved.toTell) await hub.processes.startSupplyOrder({ account, package: pkg });
+/** The answer of a call that must succeed; else an error with the code of the problem. */
+async function replied(reply: Promise<Reply>): Promise<Reply> {
+  const { status, body } = await reply;
+  if (status >= 400) throw Object.assign(new Error(JSON.stringify(body)), { code: body.code });
+  return reply;
+}
+const move = (supplyOrder: string, what: SupplyOrderMove) =>
+  replied(
+    owner.post(
+      `/supply-orders/${supplyOrder}/${what}`,
+      what === 'ship' ? { carrier: 'PosLaju', trackingNumber: TRACKING } : undefined,
+    ),
+  );
+const recall = async (pkg: string) => {
+  const { order } = await packageNow(pkg);
+  const { status } = await replied(seller.post(`/orders/${order}/recall`, { package: pkg }));
+  return { over: status === 200 };
+};
+
+/** Asked through an edge with another time to answer in. */
+async function recallWithin(pkg: string, answerMs: number) {
+  const { store, processes, connectors, logger } = hub;
+  const hasty = await serveApi({ store, processes, connectors, logger, checkAnswers: true }, { answerMs });
+  const { order } = await packageNow(pkg);
+  await replied(createHttpClient(hasty.url)(distributor.key).post(`/orders/${order}/recall`, {}));
+  await hasty.close();
 }
 
-/** As the API does it. */
-async function recall(pkg: string, answerMs = LONG_MS) {
-  const start = await hub.store.orders.recall(distributor.id, pkg, newId('command'), answerMs);
-  hub.processes.wakeLanes(start.lanes);
-  if (start.pushToEnd !== null) hub.processes.endPush(start.pushToEnd);
-  if (!start.over)
-    await hub.processes.startOrderRecall({ account: distributor.id, package: pkg, attempt: start.attempt });
-  return start;
+/** The supplier's answer. @returns what became of the recall */
+async function answer(pkg: string, what: 'confirm' | 'refuse') {
+  const { supplyOrder } = await packageNow(pkg);
+  const { body } = await replied(owner.post(`/supply-orders/${supplyOrder}/recall/${what}`));
+  return body.recall.status;
 }
-
-const answer = (pkg: string, what: 'confirm' | 'refuse', attempt = 1) =>
-  hub.processes.answerRecall({
-    account: distributor.id,
-    package: pkg,
-    attempt,
-    answer: what,
-    command: newId('command'),
-    reason: null,
-  });
 
 /** Pushes a synced package and moves its supply order through so many steps. */
 async function hand(pkg: string, steps: number) {
-  await push(hub, distributor.id, pkg);
+  const { order } = await packageNow(pkg);
+  await replied(seller.post(`/orders/${order}/push`, { package: pkg }));
   const { status, supplyOrder } = await pushEnd(hub, distributor.id, pkg);
   if (supplyOrder === null) throw new Error(`the package is ${status}`);
   for (const what of STEPS.slice(0, steps)) await move(supplyOrder, what);
@@ -118,6 +137,14 @@ const handed = async (steps: number) => hand(await anOrder(), steps);
 
 const packageNow = (pkg: string) => hub.store.orders.package(distributor.id, pkg);
 const supplyOrderNow = (id: string) => hub.store.orders.supplyOrder(supplier.id, id);
+/** As its distributor sees it. */
+async function shownPackage(pkg: string) {
+  const { order } = await packageNow(pkg);
+  const { body } = await replied(seller.get(`/orders/${order}`));
+  return body.packages.find(({ id }: { id: string }) => id === pkg);
+}
+/** As its supplier sees it. */
+const shownSupplyOrder = async (id: string) => (await replied(owner.get(`/supply-orders/${id}`))).body;
 const refundsOf = (pkg: string) =>
   hub.store.database.models.records.find({ package: pkg, type: 'order_recall' }).lean();
 const endOf = (workflowId: string) => hub.client.workflow.getHandle(workflowId).result();
@@ -132,6 +159,16 @@ const noticesOf = async (account: string, event: string, document: string) =>
   (await hub.store.notifications.list(account, { limit: 200, after: null })).items.filter(
     (row) => row.event === event && row.document === document,
   );
+
+test('a recall that is over at once has no workflow, and who waits for it is answered', async () => {
+  const patient = createHttpClient(api.url, { Prefer: 'wait=5' })(distributor.key);
+  const pkg = await makeOrder(hub, distributor.id, [{ sku: supplier.skus[0] ?? '', quantity: 1 }]);
+  await push(hub, distributor.id, pkg);
+  const { order } = await pushEnd(hub, distributor.id, pkg);
+  const { status, body } = await patient.post(`/orders/${order}/recall`, {});
+  expect({ status, body }).toMatchObject({ status: 200, body: { operation: { status: 'done', document: pkg } } });
+  await expect(hub.client.workflow.getHandle(orderRecallId(pkg, 1)).describe()).rejects.toThrow('not found');
+});
 
 describe('a recall that the supplier is asked about', () => {
   test('is confirmed through its workflow, and mirrors and stores follow', async () => {
@@ -148,12 +185,14 @@ describe('a recall that the supplier is asked about', () => {
 
   test('is refused by the clock when nobody answers', async () => {
     const { pkg, supplyOrder } = await handed(2);
-    await recall(pkg, 200);
+    await recallWithin(pkg, 200);
     expect(await endOf(orderRecallId(pkg, 1))).toBe('failed');
-    expect(await packageNow(pkg)).toMatchObject({
+    const shown = {
       status: 'to_pickup',
-      recall: { code: 'recall_refused', detail: 'The supplier did not answer in time' },
-    });
+      recall: { status: 'failed', code: 'recall_refused', detail: 'The supplier did not answer in time' },
+    };
+    expect(await shownPackage(pkg)).toMatchObject(shown);
+    expect(await shownSupplyOrder(supplyOrder)).toMatchObject(shown);
     for (const [account, document] of [
       [distributor.id, pkg],
       [supplier.id, supplyOrder],
@@ -172,7 +211,7 @@ describe('a recall that the supplier is asked about', () => {
     expect(await answer(pkg, 'refuse')).toBe('failed');
     expect(await endOf(orderRecallId(pkg, 1))).toBe('failed');
     await recall(pkg);
-    expect(await answer(pkg, 'confirm', 2)).toBe('recalled');
+    expect(await answer(pkg, 'confirm')).toBe('recalled');
     expect(await refundsOf(pkg)).toHaveLength(1);
   });
 
@@ -226,6 +265,20 @@ describe('goods in a warehouse that others run', () => {
     expect(await endOf(orderRecallId(pkg, 1))).toBe('recalled');
     expect(outboundAsked - asked).toBe(2);
     expect(await refundsOf(pkg)).toHaveLength(1);
+  });
+
+  test('what was pushed before has no outbound order there: the supplier alone is asked', async () => {
+    await place('own');
+    const [fresh, packed] = [await handed(0), await handed(1)];
+    await place('third_party');
+    outboundAnswers = [{ cancelled: false, detail: 'There is no such outbound order' }];
+    const asked = outboundAsked;
+    expect(await recall(fresh.pkg)).toMatchObject({ over: true });
+    await recall(packed.pkg);
+    await eventually(async () => expect(await packageNow(packed.pkg)).toMatchObject({ recall: { state: 'asked' } }));
+    expect(await answer(packed.pkg, 'confirm')).toBe('recalled');
+    for (const { pkg } of [fresh, packed]) expect(await refundsOf(pkg)).toHaveLength(1);
+    expect(outboundAsked).toBe(asked);
   });
 
   test('its refusal is the recall’s, in its words', async () => {
@@ -282,6 +335,18 @@ describe('a buyer who cancels at the platform', () => {
       ]);
   });
 
+  test('while the distributor’s own recall is open: its refusal tells both to settle it', async () => {
+    const { orderNumber, pkg } = await ordered('shopee');
+    const { supplyOrder } = await hand(pkg, 1);
+    await recall(pkg);
+    await cancelAt('shopee', orderNumber);
+    expect(await answer(pkg, 'refuse')).toBe('failed');
+    expect(await packageNow(pkg)).toMatchObject({ recall: { by: 'distributor', attempt: 1 } });
+    expect(await noticesOf(supplier.id, 'recall_refused', supplyOrder)).toMatchObject([
+      { detail: expect.stringContaining('settle it between you') },
+    ]);
+  });
+
   test('too late: both are told to settle it, and nothing is refunded', async () => {
     const { orderNumber, pkg } = await ordered('shopee');
     const { supplyOrder } = await hand(pkg, 3);
@@ -304,8 +369,10 @@ describe('a buyer who cancels at the platform', () => {
 });
 
 describe.each(['shopee', 'lazada'] as const)('a shipment of an order of %s', (platform) => {
-  const operationOf = (pkg: string) =>
-    hub.store.operations.get(supplier.id, supplyOrderProcessId(pkg).replaceAll('/', '.'));
+  const noticeOf = (pkg: string) => `/operations/${operationIdOf(supplyOrderProcessId(pkg))}`;
+  const operationOf = async (pkg: string) => (await replied(owner.get(noticeOf(pkg)))).body;
+  const decide = (pkg: string, decision: 'retry' | 'abandon') =>
+    eventually(() => replied(owner.post(`${noticeOf(pkg)}/${decision}`)));
   const shippedThere = (orderNumber: string) => hub.control.order(platform, orderNumber);
 
   test('reaches the platform with its tracking number, once, although answers are lost', async () => {
@@ -319,20 +386,21 @@ describe.each(['shopee', 'lazada'] as const)('a shipment of an order of %s', (pl
     await move(supplyOrder, 'ship');
     const lost = endOf(supplyOrderProcessId(pkg));
     await eventually(async () => expect(await operationOf(pkg)).toMatchObject({ status: 'parked' }));
-    await eventually(() => hub.processes.decide(supplyOrderProcessId(pkg), 'retry', 'operator'));
+    await decide(pkg, 'retry');
     expect(await lost).toBe('told');
     expect(await operationOf(pkg)).toMatchObject({ kind: 'shipment_notice', status: 'done' });
     expect(await shippedThere(orderNumber)).toMatchObject({
       state: 'shipped',
       shipments: [{ trackingNumber: TRACKING, left: true }],
     });
-    expect(await packageNow(pkg)).toMatchObject({ shipment: { platform: 'told', open: false } });
-    expect(await supplyOrderNow(supplyOrder)).toMatchObject({ shipment: { platform: 'told', open: false } });
+    expect(await shownPackage(pkg)).toMatchObject({ shipment: { platform: 'told' } });
+    expect(await shownSupplyOrder(supplyOrder)).toMatchObject({ shipment: { platform: 'told' } });
   });
 
   test('is told by the sweep when its workflow was never started', async () => {
     const { orderNumber, pkg } = await ordered(platform);
     const { supplyOrder } = await hand(pkg, 2);
+    // As by a process that died before it could start the notice.
     await hub.store.orders.moveSupplyOrder(supplier.id, supplyOrder, 'ship', {
       command: newId('command'),
       shipment: { carrier: null, trackingNumber: TRACKING },
@@ -340,6 +408,25 @@ describe.each(['shopee', 'lazada'] as const)('a shipment of an order of %s', (pl
     await sweep();
     expect(await endOf(supplyOrderProcessId(pkg))).toBe('told');
     expect((await shippedThere(orderNumber)).state).toBe('shipped');
+  });
+
+  test('that it knows under another number is not said to be told: the difference is named, and stays to be settled', async () => {
+    const { orderNumber, pkg } = await ordered(platform);
+    const { supplyOrder } = await hand(pkg, 2);
+    const left = { state: 'shipped', send: false } as const;
+    await hub.control.advanceOrder(platform, orderNumber, { ...left, trackingNumber: 'THEIRS-9' });
+    await move(supplyOrder, 'ship');
+    const differs = { code: 'tracking_differs', detail: expect.stringMatching(/THEIRS-9.*MY-TRACK-1/) };
+    await eventually(async () => expect(await operationOf(pkg)).toMatchObject({ status: 'parked', error: differs }));
+    expect(await shownPackage(pkg)).toMatchObject({
+      shipment: { platform: 'due', detail: expect.stringContaining('THEIRS-9') },
+    });
+    // Corrected there, it is what was to be told. Numbers are written in many ways.
+    await hub.control.advanceOrder(platform, orderNumber, { ...left, trackingNumber: 'my track 1' });
+    const end = endOf(supplyOrderProcessId(pkg));
+    await decide(pkg, 'retry');
+    expect(await end).toBe('told');
+    expect(await shownPackage(pkg)).toMatchObject({ shipment: { platform: 'told' } });
   });
 
   test('that the platform refuses parks, and says so where it is given up', async () => {
@@ -351,18 +438,19 @@ describe.each(['shopee', 'lazada'] as const)('a shipment of an order of %s', (pl
       expect(await operationOf(pkg)).toMatchObject({ status: 'parked', error: { code: 'platform_rejected' } }),
     );
     const end = endOf(supplyOrderProcessId(pkg));
-    await eventually(() => hub.processes.decide(supplyOrderProcessId(pkg), 'abandon', 'operator'));
+    await decide(pkg, 'abandon');
     expect(await end).toBe('failed');
-    expect(await supplyOrderNow(supplyOrder)).toMatchObject({
+    expect(await shownSupplyOrder(supplyOrder)).toMatchObject({
       status: 'shipped',
-      shipment: { platform: 'failed', open: false, detail: expect.stringContaining('an operator gave up') },
+      shipment: { platform: 'failed', detail: expect.stringContaining('an operator gave up') },
     });
   });
 });
 
-test('an order of two suppliers is told to a platform that takes it whole once both have shipped', async () => {
+test('an order of two suppliers is told to a platform that takes it whole once both have shipped, or one waited long enough', async () => {
   const other = await makeSupplier(hub, { skus: ['MUG-1'], price: 500 });
-  const partner = await otherPartnership(other);
+  const partner = await partnerWith(hub, distributor, other);
+  const second = createHttpClient(api.url)(other.key);
   const shop = await makeStore(hub, distributor.id, 'shopee', ['TEE-1', 'MUG-1']);
   const { items } = await hub.control.shop('shopee', shop.shopId);
   const lines = (items[0]?.models ?? []).map(({ modelId }) => ({
@@ -370,65 +458,58 @@ test('an order of two suppliers is told to a platform that takes it whole once b
     modelId,
     quantity: 1,
   }));
-  const { orderNumber } = await hub.control.createOrder('shopee', { shopId: shop.shopId, lines });
-  hub.processes.takeInOrder(shop.id, orderNumber);
-  const packages = await eventually(async () => {
-    const { items: rows } = await hub.store.orders.list(distributor.id, { store: shop.id }, { limit: 50, after: null });
-    const found = rows.find(({ order }) => order.platformOrder === orderNumber)?.packages ?? [];
-    expect(found).toHaveLength(2);
-    return found;
-  });
-  const own = packages.find((row) => row.supplier === supplier.id)?._id ?? '';
-  const theirs = packages.find((row) => row.supplier === other.id)?._id ?? '';
+  const split = async () => {
+    const { orderNumber: number } = await hub.control.createOrder('shopee', { shopId: shop.shopId, lines });
+    hub.processes.takeInOrder(shop.id, number);
+    const packages = await eventually(async () => {
+      const filter = { store: shop.id };
+      const { items: rows } = await hub.store.orders.list(distributor.id, filter, { limit: 50, after: null });
+      const found = rows.find(({ order }) => order.platformOrder === number)?.packages ?? [];
+      expect(found).toHaveLength(2);
+      return found;
+    });
+    const ofSupplier = (id: string) => packages.find((row) => row.supplier === id)?._id ?? '';
+    return { orderNumber: number, own: ofSupplier(supplier.id), theirs: ofSupplier(other.id) };
+  };
+  const shipTheirs = async (theirs: string) => {
+    await push(hub, distributor.id, theirs);
+    const { supplyOrder } = await pushEnd(hub, distributor.id, theirs);
+    for (const what of STEPS.slice(0, 3))
+      await replied(
+        second.post(
+          `/supply-orders/${supplyOrder}/${what}`,
+          what === 'ship' ? { trackingNumber: 'SECOND' } : undefined,
+        ),
+      );
+    expect(await endOf(supplyOrderProcessId(theirs))).toBe('told');
+  };
+  const { orderNumber, own, theirs } = await split();
   await hand(own, 3);
   expect(await endOf(supplyOrderProcessId(own))).toBe('waiting');
   expect(await hub.control.order('shopee', orderNumber)).toMatchObject({ state: 'ready_to_ship', shipments: [] });
-  await push(hub, distributor.id, theirs);
-  const { supplyOrder } = await pushEnd(hub, distributor.id, theirs);
-  for (const what of STEPS.slice(0, 3))
-    await hub.store.orders.moveSupplyOrder(other.id, supplyOrder ?? '', what, {
-      command: newId('command'),
-      shipment: { carrier: null, trackingNumber: 'SECOND' },
-    });
-  await hub.processes.startSupplyOrder({ account: distributor.id, package: theirs });
-  expect(await endOf(supplyOrderProcessId(theirs))).toBe('told');
+  await shipTheirs(theirs);
   expect(await hub.control.order('shopee', orderNumber)).toMatchObject({ state: 'shipped' });
-  for (const pkg of [own, theirs])
-    expect(await packageNow(pkg)).toMatchObject({ shipment: { platform: 'told', open: false } });
+  for (const pkg of [own, theirs]) expect(await shownPackage(pkg)).toMatchObject({ shipment: { platform: 'told' } });
   expect(partner).not.toBe(distributor.partnership);
-});
 
-/** The distributor partnered with one more supplier. */
-async function otherPartnership(other: Supplier): Promise<string> {
-  const { store, processes } = hub;
-  const { token } = await store.partnerships.invite(other.id);
-  const { _id } = await store.partnerships.apply(distributor.id, token, {
-    company: 'Distributor Ltd',
-    contactName: 'Contact',
-    phone: '100',
-    email: null,
-    channels: ['shopee'],
-    message: null,
-  });
-  await processes.movePartnership(_id, {
-    move: 'approve',
-    party: other.id,
-    command: newId('command'),
-    approval: {
-      customer: { name: 'Distributor Ltd' },
-      settlementCurrency: 'MYR',
-      level: null,
-      warehouses: [other.warehouse],
-      creditLimit: { amount: 100_000, currency: 'MYR' },
-      creditPeriodDays: null,
-    },
-  });
-  for (const sku of other.skus) {
-    const { lanes } = await store.claims.claim(distributor.id, _id, { sku, as: null });
-    processes.wakeLanes(lanes);
-  }
-  return _id;
-}
+  // The other's stands still: half a day later the number of the one that left is told all the same.
+  const stuck = await split();
+  await hand(stuck.own, 3);
+  expect(await endOf(supplyOrderProcessId(stuck.own))).toBe('waiting');
+  const before = new Date(Date.now() - 12 * 3_600_000);
+  const { models } = hub.store.database;
+  const longAgo = { $set: { 'shipment.at': before, 'shipment.lookAt': before } };
+  await models.packages.updateOne({ _id: stuck.own }, longAgo);
+  await models.supplyOrders.updateOne({ package: stuck.own }, longAgo);
+  await sweep();
+  expect(await endOf(supplyOrderProcessId(stuck.own))).toBe('told');
+  const told = await hub.control.order('shopee', stuck.orderNumber);
+  expect(told).toMatchObject({ state: 'shipped', shipments: [{ trackingNumber: TRACKING }] });
+  expect(await shownPackage(stuck.theirs)).toMatchObject({ status: 'new', shipment: null });
+  // It leaves after all: the platform knows the order by the first number, and is told nothing else.
+  await shipTheirs(stuck.theirs);
+  expect(await hub.control.order('shopee', stuck.orderNumber)).toEqual(told);
+});
 
 describe('a recall and a shipment that race', () => {
   test('exactly one wins each time, and at most one refund is made', async () => {
@@ -453,6 +534,9 @@ describe('a recall and a shipment that race', () => {
           pause(lateMs).then(() => move(supplyOrder, 'ship')),
         ]);
         expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        // Who loses is told so; it is never the service that fails.
+        for (const end of ends)
+          if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'invalid_transition' });
       }
       const { status } = await supplyOrderNow(supplyOrder);
       if (status !== 'cancelled' && status !== 'shipped') throw new Error(`neither won: ${status}`);
@@ -467,7 +551,7 @@ describe('a recall and a shipment that race', () => {
     expect(Math.min(wins.recalled, wins.shipped)).toBeGreaterThan(0);
     process.stdout.write(`recall against shipment: ${JSON.stringify(wins)}\n`);
     await expectAllInOrder(hub);
-  }, 300_000);
+  }, 600_000);
 });
 
 test('an order synced before the partnership ended is pushed, recalled and shipped after it', async () => {

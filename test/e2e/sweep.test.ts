@@ -1,8 +1,9 @@
 /** What is open and has no running workflow gets one again: after a termination by hand, a lost wake-up, a Temporal that was away. */
 import { newId } from '../../domain/ids';
-import { operationIdOf, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
+import { mirrorLaneId, operationIdOf, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
 import type { Store } from '../../store';
 import { taskQueueOf } from '../../workflows/ids';
+import { createHttpClient, expectReply } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import {
   type ConnectedStore,
@@ -17,6 +18,7 @@ import {
   type Supplier,
   shownQuantity,
 } from '../support/scenario';
+import { serveApi } from '../support/served-api';
 
 let hub: Hub;
 let supplier: Supplier;
@@ -66,7 +68,7 @@ const sweep = () =>
 const shows = (quantity: number) =>
   eventually(async () => expect(await shownQuantity(hub, shopee, 'TEE-1')).toBe(quantity));
 /** Counts so much that this quantity is available. */
-async function count(quantity: number, options: { wake?: boolean } = {}): Promise<void> {
+async function count(quantity: number): Promise<void> {
   const [level] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
   const { lanes } = await hub.store.stock.adjust({
     account: supplier.id,
@@ -78,7 +80,7 @@ async function count(quantity: number, options: { wake?: boolean } = {}): Promis
     document: 'd',
     key: newId('command'),
   });
-  if (options.wake ?? true) hub.processes.wakeLanes(lanes);
+  hub.processes.wakeLanes(lanes);
 }
 const statusOf = async (workflowId: string) => {
   const { status, searchAttributes } = await hub.client.workflow.getHandle(workflowId).describe();
@@ -189,7 +191,16 @@ describe('the sweep', () => {
 
   test('sends what is due although nobody woke its lane, also through the mirror', async () => {
     const theirs = await makeStore(hub, distributor.id, 'lazada', ['TEE-1'], { withRule: [distributor.warehouse] });
-    await count(60, { wake: false });
+    const [level] = await hub.store.stock.levelsIn(supplier.id, 'TEE-1');
+    const lanes = [storeLaneId(shopee.id), mirrorLaneId(distributor.partnership)];
+    await Promise.all(lanes.map((lane) => terminate(lane).catch(() => {})));
+    // An API that dies once the change is stored.
+    const api = await serveApi({ ...hub, processes: { ...hub.processes, wakeLanes: () => {} } });
+    const change = { warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'count', reason: 'r' };
+    const quantity = 60 + (level?.allocated ?? 0);
+    await expectReply(createHttpClient(api.url)(supplier.key).post('/stock/adjustments', { ...change, quantity }), 200);
+    await api.close();
+    for (const lane of lanes) expect(await hub.store.dues.waiting(lane)).toBe(1);
     await sweep();
     await shows(60);
     await eventually(async () => expect(await shownQuantity(hub, theirs, 'TEE-1')).toBe(60));
@@ -229,6 +240,48 @@ describe('the sweep', () => {
     const pair = { from: baseCurrency ?? 'MYR', to: 'SGD' } as const;
     expect((await hub.store.rates.live(null, pair))?.rate).toMatch(/^0\.\d+$/);
     await hub.store.claims.claim(inSgd.id, inSgd.partnership, { sku: 'TEE-1', as: null });
+  });
+
+  test('starts a verification that was asked for and never begun', async () => {
+    const mode = { repair: false, dryRun: false };
+    const { _id } = await hub.store.verification.add(distributor.id, newId('command'), mode);
+    await sweep();
+    await eventually(async () =>
+      expect(await hub.store.verification.get(distributor.id, _id)).toMatchObject({
+        status: 'done',
+        checks: { accounts: { whole: true } },
+      }),
+    );
+  });
+
+  test('tells both sides of a credit period that ran out, once, and blocks nothing', async () => {
+    const { billing, database } = hub.store;
+    const late = await makeDistributor(hub, supplier);
+    const limit = { amount: 100_000, currency: 'MYR' } as const;
+    await billing.setCredit(supplier.id, late.partnership, { limit, periodDays: 7 });
+    const pushOne = async () => {
+      const pkg = await makeOrder(hub, late.id, [{ sku: 'TEE-1', quantity: 1 }]);
+      await push(hub, late.id, pkg);
+      expect(await pushEnd(hub, late.id, pkg)).toMatchObject({ status: 'pushed' });
+    };
+    await pushOne();
+    const told = async () => {
+      const rows = await database.models.notifications
+        .find({ event: 'credit_period_expired', document: late.partnership })
+        .lean();
+      return rows.map(({ account }) => account).sort();
+    };
+    await sweep();
+    expect(await told()).toEqual([]);
+    // As it is a week later.
+    const at = new Date(Date.now() - 1_000);
+    const ended = { $set: { creditDueAt: at, creditTellAt: at } };
+    await database.models.billingAccounts.updateOne({ _id: late.partnership }, ended);
+    await sweep();
+    expect(await told()).toEqual([late.id, supplier.id].sort());
+    await Promise.all([sweep(), sweep()]);
+    expect(await told()).toHaveLength(2);
+    await pushOne();
   });
 
   test('takes up an intake that was terminated, and an event stored while Temporal was away', async () => {

@@ -47,7 +47,10 @@ afterAll(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-// Each start brings up everything; the tests go on from one to the next.
+/** Each start brings up everything, for a quarter of a minute: what starts again is for the long tests. */
+const longTest = process.env.LONG === '1' ? test : test.skip;
+
+// The tests go on from one to the next.
 jest.setTimeout(240_000);
 
 describe('npm start', () => {
@@ -70,7 +73,7 @@ describe('npm start', () => {
     await first.exit;
   });
 
-  test('goes on where it was after it was killed, on the same ports, and ends all it started', async () => {
+  longTest('goes on where it was after it was killed, on the same ports, and ends all it started', async () => {
     expect(await alive()).not.toEqual([]);
     const before = kept('demo.json');
     const again = start();
@@ -82,7 +85,7 @@ describe('npm start', () => {
     expect(await alive()).toEqual([]);
   });
 
-  test('starts over with --fresh, and passes over a taken port', async () => {
+  longTest('starts over with --fresh, and passes over a taken port', async () => {
     writeFileSync(join(data, 'old'), 'old');
     const secrets = kept('secrets.json');
     // Taken from here on, by us or by whoever has it already.

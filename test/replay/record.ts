@@ -8,14 +8,21 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
+import type { BulkStep } from '../../activities/bulk';
 import type { ImportStep } from '../../activities/imports';
+import type { CancellationDirection } from '../../activities/order-cancel';
+import type { OrderPollResult } from '../../activities/order-poll';
+import type { OutboundResult } from '../../activities/order-push';
 import type { RecallDirection } from '../../activities/order-recall';
 import type { LanePass } from '../../activities/store-lane';
+import type { CancellationEnd } from '../../domain/cancellations';
 import type { PartnershipCommand } from '../../domain/partnership';
 import {
   claimLaneId,
   deliveryProcessId,
   mirrorLaneId,
+  orderCancelId,
+  orderPollId,
   orderPushId,
   orderRecallId,
   processId,
@@ -55,16 +62,18 @@ type Path = (stage: Stage) => Promise<WorkflowHandle>;
 
 /** The paths of an order push: what the transaction does, and what the operator then does. */
 function orderPushPath(
-  pushOrder: () => Promise<'pushed' | 'refused' | 'superseded'>,
+  pushOrder: () => Promise<'pushed' | 'refused' | 'superseded' | 'outbound'>,
   then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
   parkedMs = 60_000,
+  outside: FakeActivities = {},
 ): Path {
   return (stage) => {
     const fakes: FakeActivities = {
       pushOrder,
-      parkOrderPush: async () => {},
+      parkOrderPush: async () => true,
       resumeOrderPush: async () => {},
       abandonOrderPush: async () => ({ pushed: false }),
+      ...outside,
     };
     return stage.run(fakes, async () => {
       const pkg = stage.id('pkg');
@@ -125,6 +134,28 @@ function orderRecallPath(
       return handle;
     });
   };
+}
+/** The paths of a cancellation: whom it waits for, what telling the platform does, and what the operator then does. */
+function orderCancelPath(
+  directions: readonly (() => CancellationDirection)[],
+  tellCancellation: () => Promise<CancellationEnd>,
+  then: (handle: WorkflowHandle) => Promise<unknown> = async () => {},
+  parkedMs = 60_000,
+): Path {
+  const nothing = async () => {};
+  return simplePath(
+    'orderCancel',
+    (stage) => orderCancelId(stage.id('ord'), 1),
+    { order: 'ord_1', attempt: 1, budget, parkedMs, lookMs: 60_000 },
+    {
+      advanceCancellation: inTurn(...directions),
+      tellCancellation,
+      parkCancellation: nothing,
+      resumeCancellation: nothing,
+      giveUpCancellation: nothing,
+    },
+    { meanwhile: then },
+  );
 }
 /** The paths of a supply order's workflow: what telling the platform does, and what the operator then does. */
 function supplyOrderPath(
@@ -268,6 +299,57 @@ const PATHS: Record<string, Path> = {
     await isParked(handle);
     await handle.cancel();
   }),
+  'orderPush.outbound-accepted': orderPushPath(
+    inTurn(() => 'outbound' as const),
+    undefined,
+    undefined,
+    {
+      createOutbound: inTurn<OutboundResult>(fail, () => ({ created: true, reference: 'OUT-1' })),
+      settleOutbound: async () => 'pushed',
+    },
+  ),
+  'orderPush.outbound-refused': orderPushPath(
+    inTurn(() => 'outbound' as const),
+    undefined,
+    undefined,
+    {
+      createOutbound: async () => ({ created: false, detail: 'not enough' }),
+      settleOutbound: async () => 'refused',
+    },
+  ),
+  'orderPush.outbound-parked-abandoned': orderPushPath(
+    inTurn(() => 'outbound' as const),
+    decideBy('abandon', 'update'),
+    undefined,
+    {
+      createOutbound: inTurn<OutboundResult>(fail),
+      abandonOrderPush: async () => ({ pushed: false, withdraw: true }),
+      withdrawOutbound: async () => ({ cancelled: true }),
+      settleWithdrawal: async () => 'abandoned',
+    },
+  ),
+  'orderPush.outbound-recalled': orderPushPath(
+    inTurn(() => 'outbound' as const),
+    undefined,
+    undefined,
+    {
+      createOutbound: async () => ({ withdraw: true }),
+      withdrawOutbound: async () => ({ cancelled: false, detail: 'picked' }),
+      settleWithdrawal: async () => 'pushed',
+    },
+  ),
+  'orderRecall.of-an-outbound-push': orderRecallPath(
+    [() => ({ next: 'push' }), () => ({ next: 'push' }), recallEnds('recalled')],
+    async (handle) => {
+      await handle.signal(messages.settled);
+      await eventually(async () => {
+        const { events } = await handle.fetchHistory();
+        if ((events?.filter(({ timerStartedEventAttributes }) => timerStartedEventAttributes).length ?? 0) < 1)
+          throw new Error('not waiting');
+      });
+      await handle.signal(messages.settled);
+    },
+  ),
   'orderRecall.at-once': orderRecallPath([recallEnds('recalled')]),
   'orderRecall.fast-tries-failed': orderRecallPath([fail, fail, fail, recallEnds('failed')]),
   'orderRecall.confirmed': orderRecallPath([supplierIsAsked(60_000)], answerBy('confirm')),
@@ -358,6 +440,43 @@ const PATHS: Record<string, Path> = {
     { takeInOrder: inTurn(() => ({ outcome: 'synced' })) },
     { signal: true, meanwhile: (handle) => handle.signal(messages.eventReceived).catch(() => {}) },
   ),
+  'orderCancel.recalled-then-told': orderCancelPath(
+    [() => ({ next: 'wait' }), () => ({ next: 'tell' })],
+    inTurn(() => 'cancelled' as const),
+    (handle) => handle.signal(messages.settled),
+  ),
+  'orderCancel.recall-failed': orderCancelPath(
+    [() => ({ next: 'end', outcome: 'failed' })],
+    inTurn(() => 'failed' as const),
+  ),
+  'orderCancel.parked-retried': orderCancelPath(
+    [() => ({ next: 'tell' })],
+    inTurn<CancellationEnd>(fail, fail, () => 'rejected'),
+    decideBy('retry', 'update'),
+  ),
+  'orderCancel.parked-abandoned': orderCancelPath(
+    [() => ({ next: 'tell' })],
+    inTurn<CancellationEnd>(fail),
+    decideBy('abandon', 'signal'),
+  ),
+  'orderCancel.parked-out-of-time': orderCancelPath(
+    [() => ({ next: 'tell' })],
+    inTurn<CancellationEnd>(fail),
+    undefined,
+    50,
+  ),
+  'orderPoll.done': simplePath(
+    'orderPoll',
+    (stage) => orderPollId(stage.id('store')),
+    { store: 'store_1', budget },
+    { pollOrders: inTurn<OrderPollResult>(fail, () => ({ outcome: 'done', found: 1 })) },
+  ),
+  'orderPoll.failed': simplePath(
+    'orderPoll',
+    (stage) => orderPollId(stage.id('store')),
+    { store: 'store_1', budget },
+    { pollOrders: inTurn<OrderPollResult>(fail), failOrderPoll: async () => {} },
+  ),
   'partnership.approved-and-terminated': simplePath(
     'partnership',
     partnershipId,
@@ -424,6 +543,23 @@ const PATHS: Record<string, Path> = {
     { supplier: 'acct_1', sku: 'A', attempt: 1 },
     { publishProduct: inTurn<void>(fail, fail, fail, () => {}) },
   ),
+  'stockPush.done': simplePath(
+    'stockPush',
+    (stage) => processId('stock-push', { job: stage.id('job') }),
+    { job: 'job_1' },
+    {
+      markStockPush: inTurn<{ marked: boolean }>(
+        () => ({ marked: false }),
+        () => ({ marked: true }),
+      ),
+      watchStockPush: inTurn<{ done: boolean; moved: boolean }>(
+        fail,
+        () => ({ done: false, moved: false }),
+        () => ({ done: false, moved: true }),
+        () => ({ done: true, moved: true }),
+      ),
+    },
+  ),
   'import.applied': simplePath(
     'import',
     (stage) => processId('import', { import: stage.id('imp') }),
@@ -473,6 +609,46 @@ const PATHS: Record<string, Path> = {
     { readImport: inTurn<never>(fail), parkImport: async () => {}, stopImport: async () => {} },
     { meanwhile: decideBy('abandon', 'signal') },
   ),
+  'billingVerification.done': simplePath(
+    'billingVerification',
+    (stage) => processId('billing-verification', { verification: stage.id('vfy') }),
+    { verification: 'vfy_1', checks: ['accounts', 'packages'], repair: true, budget },
+    {
+      runVerificationCheck: async () => 3,
+      planVerification: async () => {},
+      repairVerification: async () => 1,
+      endVerification: async () => {},
+    },
+  ),
+  'billingVerification.parked-retried': simplePath(
+    'billingVerification',
+    (stage) => processId('billing-verification', { verification: stage.id('vfy') }),
+    { verification: 'vfy_1', checks: ['accounts', 'packages'], repair: false, budget },
+    {
+      runVerificationCheck: inTurn<number>(
+        () => 3,
+        fail,
+        fail,
+        () => 4,
+      ),
+      planVerification: async () => {},
+      endVerification: async () => {},
+      parkVerification: async () => {},
+      resumeVerification: async () => {},
+    },
+    { meanwhile: decideBy('retry', 'update') },
+  ),
+  'billingVerification.parked-abandoned': simplePath(
+    'billingVerification',
+    (stage) => processId('billing-verification', { verification: stage.id('vfy') }),
+    { verification: 'vfy_1', checks: ['accounts'], repair: false, budget },
+    {
+      runVerificationCheck: inTurn<number>(...failures),
+      endVerification: async () => {},
+      parkVerification: async () => {},
+    },
+    { meanwhile: decideBy('abandon', 'update') },
+  ),
   'importUndo.undone': simplePath(
     'importUndo',
     (stage) => processId('import-undo', { import: stage.id('imp') }),
@@ -490,6 +666,36 @@ const PATHS: Record<string, Path> = {
     { import: 'imp_1', budget },
     { undoImport: inTurn<never>(fail), parkImport: async () => {}, stopImportUndo: async () => {} },
     { meanwhile: decideBy('abandon', 'update') },
+  ),
+  'bulkOperation.done': simplePath(
+    'bulkOperation',
+    (stage) => processId('bulk-operation', { bulk: stage.id('bulk') }),
+    { bulk: 'bulk_1', pauseMs: 10, longestPauseMs: 20 },
+    {
+      bulkStep: inTurn<BulkStep>(
+        () => ({ progress: { done: 1, failed: 0, total: 3 }, more: true, waits: false }),
+        () => ({ progress: { done: 1, failed: 1, total: 3 }, more: true, waits: true }),
+        () => ({ progress: { done: 2, failed: 1, total: 3 }, more: false, waits: false }),
+      ),
+    },
+  ),
+  'bulkOperation.cancelled': simplePath(
+    'bulkOperation',
+    (stage) => processId('bulk-operation', { bulk: stage.id('bulk') }),
+    { bulk: 'bulk_1', pauseMs: 60_000, longestPauseMs: 60_000 },
+    {
+      bulkStep: inTurn(() => ({ progress: { done: 1, failed: 0, total: 2 }, more: true, waits: true })),
+      stopBulk: async () => {},
+    },
+    {
+      meanwhile: async (handle) => {
+        await eventually(async () => {
+          const { events } = await handle.fetchHistory();
+          if (!events?.some((event) => event.timerStartedEventAttributes)) throw new Error('it does not wait yet');
+        });
+        await handle.cancel();
+      },
+    },
   ),
   'listingDownload.done': simplePath(
     'listingDownload',
@@ -513,14 +719,23 @@ const PATHS: Record<string, Path> = {
       pushes: 0,
       recalls: 0,
       shipments: 0,
+      automations: 0,
+      cancellations: 0,
       lanes: 0,
       claims: 0,
       intakes: 0,
+      mappings: 0,
+      polls: 0,
+      lostPushes: 0,
       publications: 0,
       downloads: 0,
+      stockPushes: 0,
       imports: 0,
+      bulks: 0,
       parkedLanes: 0,
       deliveries: 0,
+      creditPeriods: 0,
+      verifications: 0,
       setups: 0,
       partnerships: 0,
       renewed: 0,

@@ -2,11 +2,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporal } from '@temporalio/proto';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import * as workflows from '../../workflows';
 import { createDataConverter } from '../../workflows/encoding';
 import { testEnvironment } from '../support/environment';
 import { TEST_KEYS } from '../support/hub';
+import { installRuntime } from '../support/temporal-runtime';
 
 const HISTORIES = join(__dirname, 'histories');
 const names = readdirSync(HISTORIES).map((file) => file.replace(/\.json$/, ''));
@@ -28,7 +29,7 @@ async function replay(histories: { workflowId: string; history: unknown }[]): Pr
 }
 
 beforeAll(() => {
-  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+  installRuntime();
 });
 
 test('every recorded history replays', async () => {

@@ -1,6 +1,7 @@
 import { newId } from '../../domain/ids';
 import { createCatalogueRepository } from '../../store/repositories/catalogue';
 import type { IncomingOrder } from '../../store/repositories/order-intake';
+import { createOrderLists } from '../../store/repositories/order-lists';
 import { type Hub, startHub } from '../support/hub';
 import { type Distributor, makeDistributor, makeSupplier, type Supplier } from '../support/scenario';
 
@@ -70,6 +71,18 @@ describe('taking an order in', () => {
     expect(await claims.ofPartnership(id, partnership)).toMatchObject([
       { sku: 'CAP-NEW', orders: 1, shownPrice: 900, billedPrice: 900 },
     ]);
+  });
+
+  test('of those that wait for a SKU none is passed over, however many wait in vain before it', async () => {
+    const { mapping } = hub.store.orders;
+    const waits = async (sku: string) => (await takeIn(order({ lines: [line({ sku })] }))).order;
+    for (const sku of ['NEVER-1', 'NEVER-2']) await waits(sku);
+    const id = await waits('COMES');
+    expect(await mapping.waitingFor(distributor.id, 'COMES', 10)).toEqual([{ account: distributor.id, order: id }]);
+    await hub.store.catalogue.addSku(distributor.id, { sku: 'COMES', name: 'Comes', components: [] });
+    const seen: string[] = [];
+    for (let pass = 0; pass < 8; pass += 1) seen.push(...(await mapping.resolvable(1)).map((one) => one.order));
+    expect(seen).toContain(id);
   });
 
   test('whose SKU is deleted meanwhile, by another process, has no package of it', async () => {
@@ -263,13 +276,132 @@ describe('taking an order in', () => {
     const incoming = order();
     const { order: id } = await takeIn(incoming);
     expect(
-      await takeIn({ ...incoming, version: 101, state: 'shipped', lines: [line({ quantity: 9, sku: 'TEE-2' })] }),
+      await takeIn({ ...incoming, version: 101, awaitsPickup: true, lines: [line({ quantity: 9, sku: 'TEE-2' })] }),
     ).toMatchObject({ outcome: 'updated' });
     expect(await view(id)).toMatchObject({
-      order: { state: 'shipped', lines: [{ sku: 'TEE-1', quantity: 2 }] },
+      order: { awaitsPickup: true, lines: [{ sku: 'TEE-1', quantity: 2 }] },
       packages: [{ lines: [{ sku: 'TEE-1', quantity: 2 }] }],
     });
     expect(await allocatedOf(distributor.id, 'TEE-1')).toBe(before + 2);
+  });
+
+  test('that left before it was synced holds, takes and pushes nothing', async () => {
+    const before = [await allocatedOf(distributor.id, 'TEE-1'), await allocatedOf(supplier.id, 'TEE-1')];
+    const { models } = hub.store.database;
+    const store = (await hub.store.stores.add(distributor.id, { platform: 'shopee', name: 'Late' }))._id;
+    await hub.store.catalogue.addSku(distributor.id, { sku: 'HAND', name: 'Own', components: [] });
+    const warehouse = (await hub.store.catalogue.addWarehouse(distributor.id, { name: 'By hand' }))._id;
+    const stockIn = { warehouse, sku: 'HAND', kind: 'stockIn' as const, quantity: 9, reason: '', document: 'd' };
+    await hub.store.stock.adjust({ account: distributor.id, ...stockIn, key: newId('command') });
+    const lines = [line(), line({ line: '2', sku: 'HAND' })];
+    // From before the store was there; and one that waited for its mapping until it was sent by hand.
+    const old = order({ store, state: 'shipped', placedAt: Date.now() - 7 * 86_400_000, lines });
+    const waiting = order({
+      store,
+      placedAt: Date.now() + 1_000,
+      lines: [...lines, line({ line: '3', sku: 'LATER' })],
+    });
+    expect(await takeIn(old)).toMatchObject({ outcome: 'synced', lanes: [] });
+    const { order: waited } = await takeIn(waiting);
+    expect(await takeIn({ ...waiting, state: 'shipped', version: 101 })).toMatchObject({ outcome: 'unmapped' });
+    await hub.store.catalogue.addSku(distributor.id, { sku: 'LATER', name: 'Later', components: [] });
+    await hub.store.orders.mapping.rematch(distributor.id, waited);
+    for (const id of [(await takeIn(old)).order, waited]) {
+      const { packages } = await view(id);
+      expect(packages).toHaveLength(2);
+      for (const pkg of packages)
+        expect(pkg).toMatchObject({ status: 'shipped', allocated: false, failure: null, charge: null, autoPush: null });
+      const theirs = packages.find(({ partnership }) => partnership !== null)?._id ?? '';
+      await expect(hub.store.orders.beginPush(distributor.id, theirs)).rejects.toMatchObject({ code: 'not_pushable' });
+    }
+    await takeIn({ ...old, state: 'completed', version: 102 });
+    expect((await view((await takeIn(old)).order)).packages).toMatchObject([
+      { status: 'completed' },
+      { status: 'completed' },
+    ]);
+    expect([await allocatedOf(distributor.id, 'TEE-1'), await allocatedOf(supplier.id, 'TEE-1')]).toEqual(before);
+    expect(await hub.store.stock.levelsIn(distributor.id, 'HAND')).toMatchObject([{ onHand: 9, allocated: 0 }]);
+
+    // The hub alone was late: own goods leave as they would have.
+    const missed = order({ store, state: 'completed', placedAt: Date.now() + 1_000, lines });
+    const { order: late } = await takeIn(missed);
+    expect((await view(late)).packages.map(({ status }) => status)).toEqual(['completed', 'completed']);
+    expect(await hub.store.stock.levelsIn(distributor.id, 'HAND')).toMatchObject([{ onHand: 7, allocated: 0 }]);
+    expect(await models.supplyOrders.countDocuments({ distributor: distributor.id })).toBe(0);
+  });
+
+  test('short of own goods waits for them: oldest first, whole or not at all', async () => {
+    const account = distributor.id;
+    await hub.store.catalogue.addSku(account, { sku: 'RARE', name: 'Own', components: [] });
+    const warehouse = (await hub.store.catalogue.addWarehouse(account, { name: 'Rare' }))._id;
+    const stockIn = (quantity: number) =>
+      hub.store.stock.adjust({
+        ...{ account, warehouse, sku: 'RARE', kind: 'stockIn', quantity, reason: '', document: 'd' },
+        key: newId('command'),
+      });
+    const rare = (quantity: number) => order({ lines: [line({ sku: 'RARE', quantity })] });
+    const orders = [rare(3), rare(4), rare(2), rare(9)];
+    const ids: string[] = [];
+    for (const one of orders) ids.push((await takeIn(one)).order);
+    const allocated = () =>
+      Promise.all(ids.map(async (id) => (await view(id)).packages.map((pkg) => pkg.allocated && pkg.warehouse)[0]));
+    expect(await allocated()).toEqual([false, false, false, false]);
+    await stockIn(5);
+    expect(await allocated()).toEqual([warehouse, false, warehouse, false]);
+    expect((await view(ids[0] ?? '')).packages[0]).toMatchObject({ failure: null, status: 'new' });
+    // What a cancelled one gives back goes to the next.
+    await takeIn({ ...(orders[0] as IncomingOrder), state: 'cancelled', version: 101 });
+    await stockIn(1);
+    expect(await allocated()).toEqual([false, warehouse, warehouse, false]);
+    expect(await hub.store.stock.levelsIn(account, 'RARE')).toMatchObject([{ onHand: 6, allocated: 6, available: 0 }]);
+    // It left all the same: its owner is told, and no stock is taken.
+    await takeIn({ ...(orders[3] as IncomingOrder), state: 'shipped', version: 101 });
+    expect((await view(ids[3] ?? '')).packages).toMatchObject([
+      { status: 'shipped', allocated: false, failure: { code: 'insufficient_stock', retryable: false } },
+    ]);
+    expect(await hub.store.database.models.notifications.countDocuments({ account, event: 'goods_missing' })).toBe(1);
+    await stockIn(20);
+    expect(await hub.store.stock.levelsIn(account, 'RARE')).toMatchObject([{ onHand: 26, allocated: 6 }]);
+  });
+
+  test('cancelled, gives its own goods to the one that waits', async () => {
+    const account = distributor.id;
+    await hub.store.catalogue.addSku(account, { sku: 'LAST', name: 'Own', components: [] });
+    const warehouse = (await hub.store.catalogue.addWarehouse(account, { name: 'Last' }))._id;
+    await hub.store.stock.adjust({
+      ...{ account, warehouse, sku: 'LAST', kind: 'stockIn', quantity: 2, reason: '', document: 'd' },
+      key: newId('command'),
+    });
+    const [first, second] = [order({ lines: [line({ sku: 'LAST' })] }), order({ lines: [line({ sku: 'LAST' })] })];
+    await takeIn(first);
+    const { order: waits } = await takeIn(second);
+    expect((await view(waits)).packages).toMatchObject([{ allocated: false }]);
+    await takeIn({ ...first, state: 'cancelled', version: 101 });
+    expect((await view(waits)).packages).toMatchObject([{ allocated: true, warehouse, failure: null }]);
+  });
+
+  test('that left with a package nobody pushed releases what it held, and is pushed no more', async () => {
+    const before = await allocatedOf(distributor.id, 'TEE-1');
+    const incoming = order();
+    const { order: id } = await takeIn(incoming);
+    await takeIn({ ...incoming, version: 101, state: 'shipped' });
+    expect((await view(id)).packages).toMatchObject([{ status: 'shipped', allocated: false }]);
+    expect(await allocatedOf(distributor.id, 'TEE-1')).toBe(before);
+    await expect(
+      hub.store.orders.beginPush(distributor.id, (await view(id)).packages[0]?._id ?? ''),
+    ).rejects.toMatchObject({ code: 'not_pushable' });
+  });
+
+  test('keeps the recipient it knows where a later state masks a part of it', async () => {
+    const incoming = order({ recipient: { name: 'Jane Lin', phone: '0123421', address: 'Jalan 1' } });
+    const { order: id } = await takeIn(incoming);
+    const masked = { name: 'J***n', phone: '****21', address: 'Jalan 2' };
+    await takeIn({ ...incoming, version: 101, state: 'shipped', recipient: masked });
+    expect(hub.store.orders.recipientOf((await view(id)).order)).toEqual({
+      name: 'Jane Lin',
+      phone: '0123421',
+      address: 'Jalan 2',
+    });
   });
 
   test('cancelled before it is pushed, gives back what it held, once', async () => {
@@ -285,6 +417,37 @@ describe('taking an order in', () => {
     await expect(hub.store.orders.beginPush(distributor.id, packages[0]?._id ?? '')).rejects.toMatchObject({
       code: 'not_pushable',
     });
+  });
+
+  test('is listed by what it shows: a page is looked for in so many orders, and goes on from there', async () => {
+    const { models } = hub.store.database;
+    const account = 'acct_many';
+    const row = { account, state: 'ready_to_ship', syncedAt: null, lines: [], placedAt: new Date(), packages: [] };
+    const rows = Array.from({ length: 450 }, (_, index) => ({
+      ...row,
+      _id: `ord_many_${String(index).padStart(4, '0')}`,
+      // One fits: the oldest.
+      ...{ platformOrder: `M${index}`, state: index === 0 ? 'unpaid' : 'ready_to_ship', store: 'api' },
+      lines: index === 0 ? [] : [{ unmappedReason: 'no_such_sku' }],
+    }));
+    await models.orders.collection.insertMany(rows as never);
+    const lists = createOrderLists(hub.store.database, 200);
+    const found: string[] = [];
+    const sizes: number[] = [];
+    for (let after: string | null = null, more = true; more; ) {
+      const page: Awaited<ReturnType<typeof lists.list>> = await lists.list(
+        account,
+        { status: 'unpaid' },
+        { limit: 5, after },
+      );
+      found.push(...page.items.map(({ order: { _id } }) => _id));
+      sizes.push(page.items.length);
+      after = page.nextCursor;
+      more = after !== null;
+    }
+    expect(found).toEqual(['ord_many_0000']);
+    expect(sizes).toEqual([0, 0, 1]);
+    expect((await lists.list(account, {}, { limit: 5, after: null })).items).toHaveLength(5);
   });
 
   test('keeps the recipient sealed, for its own account alone', async () => {

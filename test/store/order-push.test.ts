@@ -14,6 +14,8 @@ import {
 } from '../support/scenario';
 
 const WITHIN_MS = 60_000;
+/** Orders of one unit each, and the units. */
+const [CROWD, UNITS] = process.env.LONG === '1' ? [500, 100] : [120, 100];
 
 let hub: Hub;
 beforeAll(async () => {
@@ -79,14 +81,14 @@ async function expectBooksToAgree(
   expect(supplyOrders.map((row) => row.package).sort()).toEqual(pushed.map(({ _id }) => _id).sort());
 }
 
-describe('500 orders of one unit at once on 100 units', () => {
-  test('exactly 100 are pushed, 400 fail with out_of_stock, and the books agree', async () => {
-    const supplier = await makeSupplier(hub, { onHand: 100, price: 700, fees: { stockOut: 50, logistics: 0 } });
+describe(`${CROWD} orders of one unit at once on ${UNITS} units`, () => {
+  test(`exactly ${UNITS} are pushed, all others fail with out_of_stock, and the books agree`, async () => {
+    const supplier = await makeSupplier(hub, { onHand: UNITS, price: 700, fees: { stockOut: 50, logistics: 0 } });
     const distributors = [await makeDistributor(hub, supplier), await makeDistributor(hub, supplier)];
     const work = await Promise.all(
       distributors.map(async (distributor) => ({
         id: distributor.id,
-        packages: await makePackages(distributor, 250),
+        packages: await makePackages(distributor, CROWD / 2),
       })),
     );
     const started = Date.now();
@@ -95,7 +97,7 @@ describe('500 orders of one unit at once on 100 units', () => {
 
     const pushed = packages.filter(({ status }) => status === 'pushed');
     const failed = packages.filter(({ status }) => status === 'push_failed');
-    expect([pushed.length, failed.length]).toEqual([100, 400]);
+    expect([pushed.length, failed.length]).toEqual([UNITS, CROWD - UNITS]);
     for (const pkg of failed) {
       expect(pkg).toMatchObject({ supplyOrder: null, charge: null, parked: false });
       expect(pkg.blockers).toEqual([
@@ -120,7 +122,7 @@ describe('500 orders of one unit at once on 100 units', () => {
       tasks: Math.max(...costs.map(({ tasks }) => tasks)),
       events: Math.max(...costs.map((c) => c.events)),
     };
-    process.stdout.write(`500 pushes took ${seconds.toFixed(1)} s; at most ${JSON.stringify(worst)} per push\n`);
+    process.stdout.write(`${CROWD} pushes took ${seconds.toFixed(1)} s; at most ${JSON.stringify(worst)} per push\n`);
     expect(worst.events).toBeLessThanOrEqual(15);
   }, 180_000);
 });
@@ -194,6 +196,64 @@ describe('a push', () => {
     });
     expect(await push(hub, distributor.id, pkg)).toMatchObject({ kind: 'started', attempt: 1 });
     expect(await pushEnd(hub, distributor.id, pkg, WITHIN_MS)).toMatchObject({ status: 'pushed', blockers: [] });
+    // What is pushed has nothing in its way, whatever holds now: it says what it cost.
+    const { order, charge } = await hub.store.orders.package(distributor.id, pkg);
+    expect(charge).not.toBeNull();
+    expect(await hub.store.orders.pushCheck(distributor.id, order)).toMatchObject([
+      { package: { status: 'pushed' }, blockers: [], charge },
+    ]);
+  });
+
+  test('that is refused says what failed, what is held and what to do, and tells its account of each new cause', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 1 });
+    const distributor = await makeDistributor(hub, supplier);
+    const pkg = await makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 2 }]);
+    const notices = async () =>
+      (await hub.store.notifications.list(distributor.id, { limit: 50, after: null })).items
+        .filter(({ event, document }) => event === 'order_push_failed' && document === pkg)
+        .map(({ detail }) => detail)
+        .sort();
+    for (const _again of [1, 2]) await push(hub, distributor.id, pkg);
+    expect(await notices()).toEqual(['out_of_stock']);
+    expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({
+      blockers: [{ code: 'out_of_stock', hint: expect.stringContaining('supplier has stock') }],
+      failure: {
+        code: 'push_blocked',
+        detail: '2 of TEE-1 are needed, 1 are available',
+        held: expect.stringMatching(/^nothing/),
+        retryable: false,
+        hint: expect.stringContaining('supplier has stock'),
+      },
+    });
+    await hub.store.accounts.change(supplier.id, { orderQuota: 0 });
+    await push(hub, distributor.id, pkg);
+    expect(await notices()).toEqual(['out_of_stock', 'out_of_stock, quota_reached']);
+  });
+
+  test('that a recall abandoned is not parked by its last try, which fails later', async () => {
+    const supplier = await makeSupplier(hub, { onHand: 5 });
+    const distributor = await makeDistributor(hub, supplier);
+    const pkg = await makeOrder(hub, distributor.id, [{ sku: 'TEE-1', quantity: 1 }]);
+    const { orders } = hub.store;
+    await orders.beginPush(distributor.id, pkg);
+    expect(await orders.recall(distributor.id, pkg, 'command', WITHIN_MS)).toMatchObject({ over: true });
+    const failure = { code: 'unavailable', detail: 'away' };
+    expect(await orders.park(pkg, 1, failure)).toBe(false);
+    const row = await orders.package(distributor.id, pkg);
+    expect(row).toMatchObject({ status: 'push_failed', parked: false, failure: { code: 'abandoned' } });
+    const operation = () => hub.store.operations.get(distributor.id, `order-push.${pkg}.1`);
+    expect(await operation()).toMatchObject({ status: 'abandoned' });
+    // Of an attempt that goes on it says why, twice too, with the failure's own code.
+    await orders.beginPush(distributor.id, pkg);
+    for (const _twice of [1, 2]) expect(await orders.park(pkg, 2, { code: 'internal', detail: 'odd' })).toBe(true);
+    expect(await orders.package(distributor.id, pkg)).toMatchObject({
+      parked: true,
+      failure: { code: 'internal', hint: expect.stringContaining('retry') },
+    });
+    expect(await hub.store.operations.get(distributor.id, `order-push.${pkg}.2`)).toMatchObject({
+      status: 'parked',
+      error: { code: 'internal' },
+    });
   });
 
   test('of an attempt that is not the package’s own does nothing', async () => {

@@ -8,8 +8,11 @@ export interface Reply {
   readonly body: any;
 }
 
-/** @param url where the API is, without `/v1` */
-export function createHttpClient(url: string) {
+/**
+ * @param url where the API is, without `/v1`
+ * @param more headers of each call
+ */
+export function createHttpClient(url: string, more: Readonly<Record<string, string>> = {}) {
   async function call(
     key: string,
     method: string,
@@ -20,6 +23,7 @@ export function createHttpClient(url: string) {
     const response = await fetch(`${url}/v1${path}`, {
       method,
       headers: {
+        ...more,
         Authorization: `Bearer ${key}`,
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...(method === 'POST' ? { 'Idempotency-Key': idempotencyKey } : {}),

@@ -5,7 +5,8 @@
 import { quotaMonth } from '../../domain/accounts';
 import { orderPushId, orderRecallId } from '../../domain/process-ids';
 import { decideQuantity, type PushRule } from '../../domain/push-rules';
-import { packageStatusOf, UNSHIPPED_STATUSES } from '../../domain/supply-orders';
+import { isUndone, packageStatusOf, UNSHIPPED_STATUSES } from '../../domain/supply-orders';
+import { isFromBooks } from '../../domain/verification';
 import type { SandboxControl } from '../../sandbox/control';
 import type { Store } from '../../store';
 import type { PackageDoc, RecordDoc, StockDoc, SupplyOrderDoc } from '../../store/models/documents';
@@ -26,6 +27,7 @@ async function readAll({ database: { models } }: Store) {
     models.warehouses.find().lean(),
     models.claims.find().lean(),
   ]);
+  const returns = await models.returns.find().lean();
   const [partnerships, dues, quotas, operations, inbox, stores, listings, rules, owners, pushRecords] =
     await Promise.all([
       models.partnerships.find().lean(),
@@ -40,7 +42,7 @@ async function readAll({ database: { models } }: Store) {
       models.pushRecords.find().lean(),
     ]);
   return {
-    ...{ packages, orders, supplyOrders, records, accounts, stock, journal, warehouses, claims },
+    ...{ returns, packages, orders, supplyOrders, records, accounts, stock, journal, warehouses, claims },
     ...{ partnerships, dues, quotas, operations, inbox, stores, listings, rules, owners, pushRecords },
   };
 }
@@ -76,18 +78,26 @@ const AT_REST = [
 /** A recall that waits for the supplier is at rest, too. */
 const isAsked = (pkg: PackageDoc | undefined) => pkg?.recall?.state === 'asked';
 
+/** Recalled for a cancellation that did not come about: its package is another attempt's by now, or nobody's. */
+const isFormer = ({ _id, package: id, status }: SupplyOrderDoc, packages: readonly PackageDoc[]) =>
+  status === 'cancelled' && packages.some((pkg) => pkg._id === id && pkg.supplyOrder !== _id);
+
 function* packageProblems({ packages, orders, supplyOrders, operations }: Everything): Generator<string> {
-  const supplied = new Map(supplyOrders.map((row) => [row.package, row]));
-  if (supplied.size !== supplyOrders.length) yield 'a package has two supply orders';
+  const standing = supplyOrders.filter((row) => !isUndone(row.outbound) && !isFormer(row, packages));
+  const supplied = new Map(standing.map((row) => [row.package, row]));
+  if (supplied.size !== standing.length) yield 'a package has two supply orders';
   for (const pkg of packages) {
     const supplyOrder = supplied.get(pkg._id);
     const wanted = supplyOrder === undefined ? pkg.status : packageStatusOf(supplyOrder.status);
     if (isAsked(pkg) ? pkg.status !== 'recalling' : !AT_REST.includes(pkg.status)) yield `${pkg._id} is ${pkg.status}`;
     else if (!isAsked(pkg) && pkg.status !== wanted) yield `${pkg._id} is ${pkg.status}, its supply order ${wanted}`;
+    if (pkg.outbound) yield `the outbound order of ${pkg._id} is ${pkg.outbound.state}`;
     if (pkg.parked) yield `${pkg._id} is parked`;
     if (!orders.some((order) => order._id === pkg.order && order.packages.includes(pkg._id)))
       yield `${pkg._id} is in no order`;
-    const isUnpushed = ['new', 'push_failed', 'cancelled'].includes(pkg.status);
+    // Its platform says that it left: nobody here was given it, and nothing was charged.
+    const isLeft = ['shipped', 'completed'].includes(pkg.status) && pkg.supplyOrder === null && pkg.charge === null;
+    const isUnpushed = ['new', 'push_failed', 'cancelled'].includes(pkg.status) || pkg.partnership === null || isLeft;
     if (isUnpushed !== (supplyOrder === undefined)) yield `${pkg._id} is ${pkg.status}: supply order?`;
     if (pkg.supplyOrder !== (supplyOrder?._id ?? null)) yield `${pkg._id} names the supply order ${pkg.supplyOrder}`;
     if (pkg.status === 'push_failed' && pkg.blockers.length === 0 && pkg.failure === null)
@@ -108,7 +118,8 @@ function* packageProblems({ packages, orders, supplyOrders, operations }: Everyt
     const waits = kind === 'order_recall' && isAsked(pkg);
     if ((status === 'running' && !waits) || status === 'parked') yield `operation ${workflowId} is ${status}`;
     if (kind === 'order_push' && workflowId === orderPushId(document, pkg?.attempt ?? 0)) {
-      if ((status === 'done') !== (pkg?.supplyOrder !== null))
+      const isFormers = supplyOrders.some((row) => row.package === document && isFormer(row, packages));
+      if ((status === 'done') !== (pkg?.supplyOrder !== null) && !isFormers)
         yield `operation ${workflowId} is ${status}, its package ${pkg?.status}`;
     }
     if (kind === 'order_recall' && workflowId === orderRecallId(document, pkg?.recall?.attempt ?? 0)) {
@@ -118,10 +129,12 @@ function* packageProblems({ packages, orders, supplyOrders, operations }: Everyt
   }
 }
 
-function* billingProblems({ records, supplyOrders, accounts }: Everything): Generator<string> {
+function* billingProblems(all: Everything): Generator<string> {
+  const { records, supplyOrders, accounts } = all;
   const pushed = records.filter(({ type }) => type === 'order_push');
   const refunds = records.filter(({ type }) => type === 'order_recall');
-  for (const row of [...pushed, ...refunds]) {
+  const reversals = records.filter(({ type }) => type === 'push_reversal');
+  for (const row of [...pushed, ...refunds, ...reversals]) {
     const what = row.type === 'order_push' ? 'charge' : 'refund';
     const amount = row.type === 'order_push' ? -row.amount : row.amount;
     const supplyOrder = supplyOrders.find(({ _id }) => _id === row.document);
@@ -132,21 +145,77 @@ function* billingProblems({ records, supplyOrders, accounts }: Everything): Gene
   for (const row of supplyOrders) {
     const countIn = (rows: readonly RecordDoc[]) => rows.filter(({ document }) => document === row._id).length;
     if (countIn(pushed) !== 1) yield `${row._id} was charged ${countIn(pushed)} times`;
-    const back = row.status === 'cancelled' ? 1 : 0;
+    const isOver = row.status === 'cancelled';
+    if (isUndone(row.outbound) && !isOver) yield `${row._id} was undone and is ${row.status}`;
+    const undone = isUndone(row.outbound) ? 1 : 0;
+    if (countIn(reversals) !== undone) yield `${row._id} was reversed ${countIn(reversals)} times`;
+    const back = isOver ? 1 - undone : 0;
     if (countIn(refunds) !== back) yield `${row._id} is ${row.status} and was refunded ${countIn(refunds)} times`;
   }
+  yield* returnProblems(all);
   const balances = sums(accounts, ({ _id, balance }) => [[_id, balance]]);
   yield* differences(
     'balance',
     balances,
     sums(records, ({ partnership, amount }) => [[partnership, amount]]),
   );
-  for (const { _id, balance, creditLimit } of accounts)
-    if (balance < -creditLimit) yield `the balance of ${_id} is beyond its credit`;
+  // Only a push is refused for funds: a charge for a return may go beyond the credit.
+  for (const { _id, creditLimit } of accounts)
+    for (const row of pushed)
+      if (row.partnership === _id && row.balanceAfter < -creditLimit)
+        yield `${row._id} went beyond the credit of ${_id}`;
+}
+
+/** What came back was shipped, was booked once with what both sides show, and never gave back more than was charged for it. */
+function* returnProblems({ returns, records, supplyOrders, packages, journal }: Everything): Generator<string> {
+  for (const row of supplyOrders) {
+    const own = returns.filter(({ supplyOrder }) => supplyOrder === row._id);
+    const shown = packages.find(({ _id }) => _id === row.package)?.returned ?? null;
+    if (JSON.stringify(shown) !== JSON.stringify(row.returned ?? null))
+      yield `the two sides of ${row._id} show different returns`;
+    const came = sums(own, ({ lines }) => lines.map(({ line, quantity }) => [line, quantity] as const));
+    const noted = sums(row.returned?.lines ?? [], ({ line, quantity }) => [[line, quantity]]);
+    yield* differences(`units of ${row._id} returned by line`, noted, came);
+    if (came.size > 0 && row.status !== 'shipped' && row.status !== 'completed') yield `${row._id} came back unshipped`;
+    for (const { line, quantity } of row.lines)
+      if ((came.get(line) ?? 0) > quantity) yield `more of line ${line} of ${row._id} came back than was shipped`;
+    const worth = row.lines.reduce((sum, { line, price }) => sum + price * (came.get(line) ?? 0), 0);
+    const refunded = own.reduce((sum, { refund }) => sum + refund, 0);
+    if (refunded > worth) yield `${row._id} was refunded ${refunded}, its returned lines were charged ${worth}`;
+    if ((row.returned?.refunded ?? 0) !== refunded) yield `${row._id} shows another refund than its returns`;
+  }
+  const booked = (type: string) =>
+    sums(
+      records.filter((row) => row.type === type),
+      ({ document, amount }) => [[document ?? '', amount]],
+    );
+  yield* differences(
+    'refund',
+    booked('return_refund'),
+    sums(returns, ({ _id, refund }) => [[_id, refund]]),
+  );
+  yield* differences(
+    'return charge',
+    booked('return_charge'),
+    sums(returns, ({ _id, charge }) => [[_id, -charge]]),
+  );
+  yield* differences(
+    'units taken in',
+    sums(
+      journal.filter(({ reason }) => reason === 'order returned'),
+      ({ document, sku, before, after }) => [[`${document}/${sku}`, after.onHand - before.onHand]],
+    ),
+    sums(returns, ({ _id, warehouse, lines }) =>
+      warehouse === null ? [] : lines.map(({ sku, quantity }) => [`${_id}/${sku}`, quantity] as const),
+    ),
+  );
+  for (const row of records)
+    if (row.lines.length > 0 && row.lines.reduce((sum, { amount }) => sum + amount.amount, 0) !== Math.abs(row.amount))
+      yield `the lines of ${row._id} do not add up to it`;
 }
 
 /** What left the shelf and what was released stands in the journal, once. */
-function* journalProblems({ supplyOrders, journal }: Everything): Generator<string> {
+function* journalProblems({ supplyOrders, journal, packages }: Everything): Generator<string> {
   const unitsOf = (rows: readonly SupplyOrderDoc[]) =>
     sums(rows, (row) => row.lines.map(({ sku, quantity }) => [`${row.package}/${sku}`, quantity] as const));
   const gone = (status: string) => status === 'shipped' || status === 'completed';
@@ -154,7 +223,13 @@ function* journalProblems({ supplyOrders, journal }: Everything): Generator<stri
   yield* differences(
     'units shipped',
     sums(shipped, ({ document, sku, before, after }) => [[`${document}/${sku}`, before.onHand - after.onHand]]),
-    unitsOf(supplyOrders.filter(({ status }) => gone(status))),
+    new Map([
+      ...unitsOf(supplyOrders.filter(({ status }) => gone(status))),
+      ...sums(
+        packages.filter((pkg) => isFromBooks(pkg) && gone(pkg.status)),
+        ({ _id, lines }) => lines.map(({ sku, quantity }) => [`${_id}/${sku}`, quantity] as const),
+      ),
+    ]),
   );
   yield* differences(
     'units released by a recall',
@@ -162,7 +237,15 @@ function* journalProblems({ supplyOrders, journal }: Everything): Generator<stri
       journal.filter(({ kind, reason }) => kind === 'release' && reason === 'order recalled'),
       ({ document, sku, before, after }) => [[`${document}/${sku}`, before.allocated - after.allocated]],
     ),
-    unitsOf(supplyOrders.filter(({ status }) => status === 'cancelled')),
+    unitsOf(supplyOrders.filter(({ status, outbound }) => status === 'cancelled' && !isUndone(outbound))),
+  );
+  yield* differences(
+    'units released by an undone push',
+    sums(
+      journal.filter(({ kind, reason }) => kind === 'release' && reason === 'push undone'),
+      ({ document, sku, before, after }) => [[`${document}/${sku}`, before.allocated - after.allocated]],
+    ),
+    unitsOf(supplyOrders.filter(({ outbound }) => isUndone(outbound))),
   );
 }
 
@@ -203,7 +286,7 @@ function* stockProblems(all: Everything): Generator<string> {
 }
 
 /** What a distributor sees is what the supplier has, for the warehouses it was given. */
-function* mirrorProblems({ stock, warehouses, claims, partnerships }: Everything): Generator<string> {
+function* mirrorProblems({ stock, warehouses, claims, partnerships, pushRecords }: Everything): Generator<string> {
   const rows = new Map(stock.map((row) => [row._id, row]));
   for (const { _id, source } of warehouses)
     for (const claim of claims) {
@@ -218,15 +301,21 @@ function* mirrorProblems({ stock, warehouses, claims, partnerships }: Everything
       const onHand = rows.get(`${_id}/${claim.sku}`)?.onHand ?? 0;
       if (onHand !== wanted) yield `onHand of ${_id}/${claim.sku} is ${onHand}, its source has ${wanted}`;
     }
+  for (const claim of claims) {
+    const places = warehouses.filter(({ source }) => source?.partnership === claim.partnership);
+    const onHand = places.reduce((sum, { _id }) => sum + (rows.get(`${_id}/${claim.sku}`)?.onHand ?? 0), 0);
+    const recorded = pushRecords.find(({ _id }) => _id === claim._id)?.latest.quantity ?? 0;
+    if (recorded !== onHand) yield `${claim._id} has ${onHand} of ${claim.sku}, recorded is ${recorded}`;
+  }
 }
 
 function* leftovers({ dues, inbox, quotas, packages, supplyOrders }: Everything): Generator<string> {
   for (const { _id, failed } of dues) yield `${_id} is ${failed ? 'set aside' : 'due'}`;
   for (const { _id, status } of inbox) if (status === 'stored') yield `${_id} waits in the inbox`;
   const month = (at: Date | null) => quotaMonth(at ?? new Date(0));
-  const pushed = packages.filter(({ supplyOrder }) => supplyOrder !== null);
-  const used = sums(pushed, ({ account, supplier, pushedAt }) => [
-    [`${account}:${month(pushedAt)}`, 1],
+  const made = supplyOrders.filter(({ outbound }) => !isUndone(outbound));
+  const used = sums(made, ({ distributor, supplier, pushedAt }) => [
+    [`${distributor}:${month(pushedAt)}`, 1],
     [`${supplier}:${month(pushedAt)}`, 1],
   ]);
   yield* differences(
@@ -236,8 +325,14 @@ function* leftovers({ dues, inbox, quotas, packages, supplyOrders }: Everything)
   );
   yield* differences(
     'supply orders',
-    sums(supplyOrders, ({ distributor }) => [[distributor, 1]]),
-    sums(pushed, ({ account }) => [[account, 1]]),
+    sums(
+      made.filter((row) => !isFormer(row, packages)),
+      ({ distributor }) => [[distributor, 1]],
+    ),
+    sums(
+      packages.filter(({ supplyOrder }) => supplyOrder !== null),
+      ({ account }) => [[account, 1]],
+    ),
   );
 }
 
@@ -259,12 +354,20 @@ async function shopProblems(all: Everything, control: Pick<SandboxControl, 'shop
       const rows = all.stock.filter((row) => row.account === store.account && row.sku === sku);
       const decision = decideQuantity({
         rules: rules.map(({ _id, ...rule }): PushRule => ({ id: _id, ...rule })),
-        sku,
+        sku: {
+          sku,
+          category: null,
+          mappedIn: new Set([store._id]),
+          levels: new Map(
+            rows.map(({ warehouse, available, inTransit }) => [warehouse, { available, inTransit }] as const),
+          ),
+          active: claims.length === 0 || claims.some(({ causes }) => causes.length === 0),
+        },
         store: store._id,
-        available: new Map(rows.map(({ warehouse, available }) => [warehouse, available])),
-        active: claims.length === 0 || claims.some(({ causes }) => causes.length === 0),
+        can: { preOrder: false, largestQuantity: Number.MAX_SAFE_INTEGER },
         automatic: listing.automatic,
         forced: false,
+        wasInPreOrder: () => false,
       });
       if (decision.kind === 'skip') continue;
       const quantity = shown.get(`${listing.item}/${listing.model}`);

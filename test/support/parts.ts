@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { startAutomation } from '../../activities/automation';
 import { createLogger, type Logger } from '../../config/logger';
 import { createConnectors } from '../../connectors';
 import { createNotifiers } from '../../connectors/notifications';
@@ -107,6 +108,7 @@ export async function connectParts(place: HubPlace): Promise<Parts> {
   });
   const processes = patientProcesses(client, place.queuePrefix, logger);
   store.notifications.onDue((due) => processes.deliver(due));
+  startAutomation({ store, processes, logger });
   const notifiers = createNotifiers({ smtp: place.smtp, allowPrivateAddresses: true, timeoutMs: 3_000 });
   return {
     store,
@@ -139,13 +141,17 @@ export async function runWorker(place: HubPlace, parts: Omit<Parts, 'close' | 'c
   });
   const running = worker.run();
   running.catch(() => {});
+  let stopped: Promise<void> | undefined;
   return {
     /** Rejects when the worker gives up by itself. */
     running,
-    async stop() {
-      if (worker.getState() === 'RUNNING') worker.shutdown();
-      await running.catch(() => {});
-      await connection.close();
+    stop() {
+      stopped ??= (async () => {
+        if (worker.getState() === 'RUNNING') worker.shutdown();
+        await running.catch(() => {});
+        await connection.close();
+      })();
+      return stopped;
     },
   };
 }

@@ -5,6 +5,7 @@ import { newId } from '../../domain/ids';
 import type { Currency } from '../../domain/money';
 import type { Shipping } from '../../domain/pricing';
 import { processId } from '../../domain/process-ids';
+import type { RuleInput } from '../../store/repositories/push-rules';
 import type { Hub } from './hub';
 import { eventually } from './hub';
 
@@ -89,13 +90,13 @@ export interface DistributorOptions {
   readonly warehouses?: readonly string[];
 }
 
-/** A distributor partnered with the supplier through the partnership workflow, with claims mirrored. */
+/** A distributor partnered with the supplier, whose SKUs it claims. */
 export async function makeDistributor(
   hub: Hub,
   supplier: Supplier,
   options: DistributorOptions = {},
 ): Promise<Distributor> {
-  const { store, processes } = hub;
+  const { store } = hub;
   const { account, key } = await store.accounts.create({
     name: 'Distributor',
     plan: 'basic',
@@ -103,8 +104,21 @@ export async function makeDistributor(
   });
   const id = account._id;
   await store.accounts.change(id, { inventoryEnabled: true });
+  const partnership = await partnerWith(hub, { id }, supplier, options);
+  const places = await store.catalogue.warehouses(id, everything);
+  const warehouse = places.items.find(({ kind }) => kind === 'supplier')?._id ?? '';
+  return { id, key, partnership, warehouse };
+}
+
+/** The distributor partnered with one more supplier, whose SKUs it claims. @returns the partnership */
+export async function partnerWith(
+  { store, processes }: Hub,
+  distributor: Pick<Distributor, 'id'>,
+  supplier: Supplier,
+  { settlementCurrency = 'MYR', warehouses, creditLimit, claim }: DistributorOptions = {},
+): Promise<string> {
   const { token } = await store.partnerships.invite(supplier.id);
-  const application = await store.partnerships.apply(id, token, {
+  const { _id } = await store.partnerships.apply(distributor.id, token, {
     company: 'Distributor Ltd',
     contactName: 'Contact',
     phone: '100',
@@ -112,8 +126,7 @@ export async function makeDistributor(
     channels: ['shopee'],
     message: null,
   });
-  const settlementCurrency = options.settlementCurrency ?? 'MYR';
-  await store.partnerships.move(application._id, {
+  await store.partnerships.move(_id, {
     move: 'approve',
     party: supplier.id,
     command: newId('command'),
@@ -121,18 +134,16 @@ export async function makeDistributor(
       customer: { name: 'Distributor Ltd' },
       settlementCurrency,
       level: null,
-      warehouses: options.warehouses ?? [supplier.warehouse],
-      creditLimit: { amount: options.creditLimit ?? 100_000_000, currency: settlementCurrency },
+      warehouses: warehouses ?? [supplier.warehouse],
+      creditLimit: { amount: creditLimit ?? 100_000_000, currency: settlementCurrency },
       creditPeriodDays: null,
     },
   });
-  const places = await store.catalogue.warehouses(id, everything);
-  const warehouse = places.items.find(({ kind }) => kind === 'supplier')?._id ?? '';
-  for (const sku of options.claim ?? supplier.skus) {
-    const { lanes } = await store.claims.claim(id, application._id, { sku, as: null });
+  for (const sku of claim ?? supplier.skus) {
+    const { lanes } = await store.claims.claim(distributor.id, _id, { sku, as: null });
     processes.wakeLanes(lanes);
   }
-  return { id, key, partnership: application._id, warehouse };
+  return _id;
 }
 
 export interface ConnectedStore {
@@ -179,6 +190,7 @@ export async function makeRule(
   warehouses: readonly string[],
   stores: readonly string[],
   priority = 1,
+  change: Partial<RuleInput> = {},
 ) {
   return hub.store.pushes.addRule(account, {
     name: `rule ${priority}`,
@@ -187,7 +199,12 @@ export async function makeRule(
     skus: { kind: 'all' },
     warehouses: [...warehouses],
     stores: [...stores],
+    inventoryType: 'sellable',
     quantity: { kind: 'real' },
+    zeroBelow: null,
+    lowStock: null,
+    preOrder: null,
+    ...change,
   });
 }
 

@@ -5,7 +5,7 @@ import { createApp } from '../../api/app';
 import type { ApiDeps } from '../../api/hub';
 
 /** Webhook signatures cover the address, so it is known before the edge is made. */
-export async function serveApi(deps: Omit<ApiDeps, 'config'>) {
+export async function serveApi(deps: Omit<ApiDeps, 'config'>, { answerMs = 60_000 } = {}) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -18,7 +18,7 @@ export async function serveApi(deps: Omit<ApiDeps, 'config'>) {
         notifications: { smtp: undefined, allowPrivateAddresses: true },
         adminKey: 'the-admin-key-of-the-tests-only',
         api: { publicUrl: url, rateLimitPerMinute: 1_000_000, bodyLimitBytes: 1024 * 1024 },
-        recall: { answerMs: 60_000 },
+        recall: { answerMs },
       },
     }),
   );

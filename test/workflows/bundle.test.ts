@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { PLATFORMS } from '../../connectors/port';
 import { testEnvironment } from '../support/environment';
 
 const code = readFileSync(testEnvironment().workflowBundlePath ?? '', 'utf8');
@@ -21,4 +22,19 @@ describe('the workflow bundle', () => {
     expect(code).toContain('/node_modules/@temporalio/workflow/');
     expect(code).toContain('./workflows/order-push.ts');
   });
+});
+
+test('the lanes know no platform by name: what a platform can do is data', () => {
+  const rooms = {
+    activities: /lane|push/,
+    workflows: /lane|stock-push/,
+    'store/repositories': /lane|due|push|pre-order|mirror/,
+  };
+  const files = Object.entries(rooms).flatMap(([room, about]) =>
+    readdirSync(room).flatMap((name) => (about.test(name) ? [`${room}/${name}`] : [])),
+  );
+  expect(files.length).toBeGreaterThan(12);
+  const named = new RegExp(PLATFORMS.join('|'), 'i');
+  const naming = ['domain/push-rules.ts', ...files].filter((file) => named.test(readFileSync(file, 'utf8')));
+  expect(naming).toEqual([]);
 });

@@ -4,12 +4,13 @@ import { readFileSync } from 'node:fs';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import type { Activities } from '../../activities';
 import { createDataConverter } from '../../workflows/encoding';
 import { taskQueueOf } from '../../workflows/ids';
 import { testEnvironment } from '../support/environment';
 import { TEST_KEYS } from '../support/hub';
+import { installRuntime } from '../support/temporal-runtime';
 
 export type FakeActivities = Partial<Activities>;
 
@@ -26,8 +27,15 @@ export interface Stage {
 /** All activities by name; the compiler sees to it that none is missing. */
 const NAMES: { readonly [Name in keyof Activities]: true } = {
   abandonDelivery: true,
+  advanceCancellation: true,
+  giveUpCancellation: true,
+  parkCancellation: true,
+  resumeCancellation: true,
+  tellCancellation: true,
   advanceRecall: true,
   answerRecall: true,
+  bulkStep: true,
+  stopBulk: true,
   cancelOutbound: true,
   giveUpShipment: true,
   parkShipment: true,
@@ -35,10 +43,17 @@ const NAMES: { readonly [Name in keyof Activities]: true } = {
   tellShipment: true,
   abandonLane: true,
   abandonOrderPush: true,
+  createOutbound: true,
+  settleOutbound: true,
+  settleWithdrawal: true,
+  withdrawOutbound: true,
   completeSetupStep: true,
   applyImport: true,
   downloadListings: true,
+  markStockPush: true,
+  watchStockPush: true,
   failDownload: true,
+  failOrderPoll: true,
   mirrorDue: true,
   parkDelivery: true,
   movePartnership: true,
@@ -46,6 +61,7 @@ const NAMES: { readonly [Name in keyof Activities]: true } = {
   parkImport: true,
   parkLane: true,
   parkOrderPush: true,
+  pollOrders: true,
   publishProduct: true,
   settleClaims: true,
   pushOrder: true,
@@ -62,17 +78,20 @@ const NAMES: { readonly [Name in keyof Activities]: true } = {
   setupState: true,
   stopImport: true,
   stopImportUndo: true,
+  endVerification: true,
+  parkVerification: true,
+  planVerification: true,
+  repairVerification: true,
+  resumeVerification: true,
+  runVerificationCheck: true,
   sweepOnce: true,
   takeInOrder: true,
   undoImport: true,
 };
 
-let runtimeInstalled = false;
-
 /** Connects, and serves a queue of its own. With a cache of 0, each task of a workflow replays it from its start. */
 export async function openStage(options: { cachedWorkflows?: number } = {}): Promise<Stage> {
-  if (!runtimeInstalled) Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
-  runtimeInstalled = true;
+  installRuntime();
   const environment = testEnvironment();
   const connection = await Connection.connect({ address: environment.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: environment.temporalAddress });

@@ -1,5 +1,7 @@
 import { WorkflowUpdateFailedError } from '@temporalio/client';
+import type { OutboundResult } from '../../activities/order-push';
 import { orderPushId } from '../../domain/process-ids';
+import type { OutboundAnswer } from '../../store/repositories/recalls';
 import { JOIN_OR_START } from '../../workflows/ids';
 import * as messages from '../../workflows/messages';
 import type { OrderPushInput, orderPush } from '../../workflows/order-push';
@@ -24,7 +26,10 @@ afterAll(() => stage.close());
 const budget = { attempts: 2, firstWaitMs: 10, longestWaitMs: 20 };
 
 /** Records what was called; `pushes` says what each try of the transaction does. */
-function fakes(pushes: (() => 'pushed' | 'refused' | 'superseded')[], options: { pushedAfterAll?: boolean } = {}) {
+function fakes(
+  pushes: (() => 'pushed' | 'refused' | 'superseded' | 'outbound')[],
+  options: { pushedAfterAll?: boolean; isOpen?: boolean } = {},
+) {
   const calls: string[] = [];
   let tries = 0;
   const activities: FakeActivities = {
@@ -37,6 +42,7 @@ function fakes(pushes: (() => 'pushed' | 'refused' | 'superseded')[], options: {
     },
     async parkOrderPush({ code, detail }) {
       calls.push(`park ${code}: ${detail}`);
+      return options.isOpen ?? true;
     },
     async recordDecision({ actor, decision, by }) {
       calls.push(`record ${actor} ${decision} ${by}`);
@@ -138,6 +144,47 @@ describe('a push whose tries are used up', () => {
     expect(after).toEqual(['record temporal_ui retry operator', 'resume', 'record temporal_ui retry null', 'resume']);
   });
 
+  test('does not wait where its attempt is over already', async () => {
+    const { activities, calls } = fakes([fail], { isOpen: false });
+    await stage.run(activities, async () => expect(await (await start()).result()).toBe('abandoned'));
+    expect(calls.slice(TRIES_UNTIL_PARKED)).toEqual([
+      'park unavailable: MongoDB is away',
+      'abandon an operator abandoned it',
+    ]);
+  });
+
+  test('is given up by a signal that came before it was parked', async () => {
+    let trying: () => void = () => {};
+    const isTrying = new Promise<void>((resolve) => {
+      trying = resolve;
+    });
+    let heard: () => void = () => {};
+    const isHeard = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    const { activities, calls } = fakes([fail]);
+    const slow: FakeActivities = {
+      ...activities,
+      async pushOrder(input) {
+        trying();
+        await isHeard;
+        return activities.pushOrder?.(input) ?? 'refused';
+      },
+    };
+    await stage.run(slow, async () => {
+      const handle = await start();
+      await isTrying;
+      await handle.signal(messages.abandonRequested, 'recall');
+      heard();
+      expect(await handle.result()).toBe('abandoned');
+    });
+    expect(calls.slice(-3)).toEqual([
+      'park unavailable: MongoDB is away',
+      'record temporal_ui abandon recall',
+      'abandon an operator abandoned it',
+    ]);
+  });
+
   test.each(['update', 'signal'] as const)('is given up by %s', async (how) => {
     const { activities, calls } = fakes([fail]);
     await stage.run(activities, async () => {
@@ -180,7 +227,7 @@ describe('a push whose tries are used up', () => {
     });
   });
 
-  test('a decision on what is not parked is refused, and a signal then does nothing', async () => {
+  test('a decision on what is not parked is refused, and a signal to retry then does nothing', async () => {
     let open: () => void = () => {};
     const gate = new Promise<void>((resolve) => {
       open = resolve;
@@ -198,12 +245,141 @@ describe('a push whose tries are used up', () => {
       await expect(handle.executeUpdate(messages.retry, { args: ['early'] })).rejects.toBeInstanceOf(
         WorkflowUpdateFailedError,
       );
-      await handle.signal('abandon');
+      await handle.signal('retry');
       open();
       await parked(handle);
       await handle.executeUpdate(messages.retry, { args: ['now'] });
       expect(await handle.result()).toBe('pushed');
     });
+  });
+});
+
+/** A push whose transaction is done, and what the operator of its warehouse then says. */
+function outside(
+  creations: (() => OutboundResult)[],
+  options: {
+    settled?: 'pushed' | 'refused' | 'withdraw';
+    withdrawn?: 'abandoned' | 'pushed';
+    withdrawals?: (() => OutboundAnswer)[];
+    isParked?: boolean;
+  } = {},
+) {
+  const { activities, calls } = fakes([() => 'outbound']);
+  const inTurn = <T>(steps: (() => T)[]) => {
+    const step = steps.length > 1 ? steps.shift() : steps[0];
+    if (!step) throw new Error('no step');
+    return step();
+  };
+  const all: FakeActivities = {
+    ...activities,
+    async parkOrderPush({ code }) {
+      calls.push(`park ${code}`);
+      return options.isParked ?? true;
+    },
+    async abandonOrderPush({ why }) {
+      calls.push(`abandon ${why}`);
+      return { pushed: false, withdraw: true };
+    },
+    async createOutbound() {
+      calls.push('create');
+      return inTurn(creations);
+    },
+    async settleOutbound({ answer }) {
+      calls.push(`settle ${JSON.stringify(answer)}`);
+      return options.settled ?? 'pushed';
+    },
+    async withdrawOutbound() {
+      calls.push('withdraw');
+      return inTurn(options.withdrawals ?? [() => ({ cancelled: true })]);
+    },
+    async settleWithdrawal({ answer }) {
+      calls.push(`undo ${JSON.stringify(answer)}`);
+      return options.withdrawn ?? 'abandoned';
+    },
+  };
+  return { activities: all, calls };
+}
+const created = () => ({ created: true, reference: 'OUT-1' }) as const;
+
+describe('a push into a warehouse that others run', () => {
+  test('is pushed once its operator took the outbound order, tried again while it does not answer', async () => {
+    const { activities, calls } = outside([fail, created]);
+    await stage.run(activities, async () => {
+      const handle = await start();
+      expect(await handle.result()).toBe('pushed');
+      process.stdout.write(`a push into a 3PL's warehouse costs ${JSON.stringify(await costOf(handle))}\n`);
+      expect((await costOf(handle)).events).toBeLessThanOrEqual(20);
+    });
+    expect(calls).toEqual(['push', 'create', 'create', 'settle {"created":true,"reference":"OUT-1"}']);
+  });
+
+  test('is refused in its operator’s words', async () => {
+    const { activities, calls } = outside([() => ({ created: false, detail: '50026: not enough' })], {
+      settled: 'refused',
+    });
+    await stage.run(activities, async () => expect(await (await start()).result()).toBe('refused'));
+    expect(calls.at(-1)).toBe('settle {"created":false,"detail":"50026: not enough"}');
+  });
+
+  test('parks when it does not answer, and a retry goes on with the same attempt', async () => {
+    const { activities, calls } = outside([fail, fail, created]);
+    await stage.run(activities, async () => {
+      const handle = await start();
+      await parked(handle);
+      await handle.executeUpdate(messages.retry, { args: ['operator'] });
+      expect(await handle.result()).toBe('pushed');
+    });
+    expect(calls.slice(2)).toEqual([
+      ...['create', 'park unavailable', 'resume', 'push', 'create'],
+      'settle {"created":true,"reference":"OUT-1"}',
+    ]);
+  });
+
+  test('is cancelled there before it is undone, asked for until it answers; what is kept there is pushed', async () => {
+    for (const [answer, end] of [
+      [{ cancelled: true }, 'abandoned'],
+      [{ cancelled: false, detail: 'picked' }, 'pushed'],
+    ] as const) {
+      const { activities, calls } = outside([fail], { withdrawals: [fail, () => answer], withdrawn: end });
+      await stage.run(activities, async () => {
+        const handle = await start();
+        await parked(handle);
+        await handle.signal('abandon');
+        expect(await handle.result()).toBe(end);
+      });
+      expect(calls.slice(-4)).toEqual([
+        ...['abandon an operator abandoned it', 'withdraw', 'withdraw'],
+        `undo ${JSON.stringify(answer)}`,
+      ]);
+    }
+  });
+
+  test('is withdrawn, not parked, where a recall came first; one that was over says how it ended', async () => {
+    const first = outside([fail], { isParked: false });
+    await stage.run(first.activities, async () => expect(await (await start()).result()).toBe('abandoned'));
+    expect(first.calls.slice(-2)).toEqual(['withdraw', 'undo {"cancelled":true}']);
+    for (const [creations, settled] of [
+      [[() => ({ withdraw: true as const })], 'pushed'],
+      [[created], 'withdraw'],
+    ] as const) {
+      const { activities, calls } = outside([...creations], { settled });
+      await stage.run(activities, async () => expect(await (await start()).result()).toBe('abandoned'));
+      expect(calls.slice(-2)).toEqual(['withdraw', 'undo {"cancelled":true}']);
+    }
+    const { activities, calls } = outside([() => ({ over: 'superseded' })]);
+    await stage.run(activities, async () => expect(await (await start()).result()).toBe('superseded'));
+    expect(calls).toEqual(['push', 'create']);
+  });
+
+  test('that is cancelled as a workflow is withdrawn', async () => {
+    const { activities, calls } = outside([fail]);
+    await stage.run(activities, async () => {
+      const handle = await start();
+      await parked(handle);
+      await handle.cancel();
+      expect(await handle.result()).toBe('abandoned');
+    });
+    expect(calls.slice(-3)).toEqual(['abandon the workflow was cancelled', 'withdraw', 'undo {"cancelled":true}']);
   });
 });
 

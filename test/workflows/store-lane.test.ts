@@ -1,6 +1,7 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { LanePass } from '../../activities/store-lane';
 import { storeLaneId } from '../../domain/process-ids';
+import { LONG_HISTORY } from '../../workflows/history';
 import { JOIN_OR_START } from '../../workflows/ids';
 import * as messages from '../../workflows/messages';
 import type { storeLane } from '../../workflows/store-lane';
@@ -140,39 +141,43 @@ describe('the lane of a store', () => {
     expect(calls).toEqual(['pass', 'park needs_authorization: tokens refused', 'resume', 'pass']);
   });
 
-  test('continues as new when its history grows, and loses no signal that comes meanwhile', async () => {
-    // Some of these and the server suggests it: 4 MB of history.
-    const heavy = 'x'.repeat(900_000);
-    let more = 8;
+  test('continues as new before its history grows long, and loses no signal that comes meanwhile', async () => {
+    let more = 60;
     let signalled = 0;
     let seen = 0;
     const { activities, passes } = fakes(async () => {
       // What is due is read anew in each pass.
       seen = signalled;
       more -= 1;
-      return more > 0 ? ({ end: 'more', lastBatchAt: 77, heavy } as LanePass) : drained(77);
+      return more > 0 ? { end: 'more', lastBatchAt: 77 } : drained(77);
     });
     await stage.run(activities, async () => {
       const store = stage.id('store');
       const handle = await wake(store);
       const { runId } = await handle.describe();
+      const current = stage.client.workflow.getHandle(handle.workflowId);
       await eventually(async () => {
         signalled += 1;
         await wake(store);
-        expect((await stage.client.workflow.getHandle(handle.workflowId).describe()).runId).not.toBe(runId);
+        expect((await current.describe()).runId).not.toBe(runId);
       });
-      await eventually(() => expect(seen).toBe(signalled));
-      const again = stage.client.workflow.getHandle(handle.workflowId);
-      const raw = await again.describe();
-      expect(raw.status.name).toBe('RUNNING');
-      await again.terminate('test ends');
+      await eventually(() => {
+        expect(more).toBeLessThanOrEqual(0);
+        expect(seen).toBe(signalled);
+      });
+      const first = await stage.client.workflow.getHandle(handle.workflowId, runId).describe();
+      expect(first.status.name).toBe('CONTINUED_AS_NEW');
+      expect(first.historyLength).toBeGreaterThanOrEqual(LONG_HISTORY);
+      // One pass more, with what was told meanwhile.
+      expect(first.historyLength).toBeLessThan(LONG_HISTORY + 40);
+      expect((await current.describe()).status.name).toBe('RUNNING');
+      await current.terminate('test ends');
     });
     // The time of the last batch went along: the pace holds over the change.
     expect(passes.slice(1).every(({ lastBatchAt }) => lastBatchAt === 77)).toBe(true);
   });
 
   test('that is parked continues as new, too, and stays parked', async () => {
-    const heavy = 'x'.repeat(500_000);
     const { activities, calls } = fakes((turn) => {
       if (turn < 2) throw unavailable();
       return drained();
@@ -183,7 +188,7 @@ describe('the lane of a store', () => {
       const { runId } = await handle.describe();
       const current = stage.client.workflow.getHandle(handle.workflowId) as Lane;
       await eventually(async () => {
-        await current.signal('due', heavy);
+        await current.signal('due');
         expect((await current.describe()).runId).not.toBe(runId);
       });
       await isParked(current);

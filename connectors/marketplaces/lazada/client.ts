@@ -1,5 +1,6 @@
 /** Lazada Open Platform (platforms.md, Lazada). */
 import type { z } from 'zod';
+import type { CancelOutcome, CancelReason } from '../../../domain/cancellations';
 import {
   cleanText,
   createPlatformHttp,
@@ -12,9 +13,13 @@ import {
   statusError,
 } from '../../http';
 import {
+  type KnownShipment,
   type MarketplaceConnector,
+  type OrderChangePage,
   type PlatformCapabilities,
   PlatformError,
+  type PlatformOrderState,
+  type PlatformParcel,
   type PlatformPush,
   type PlatformShipment,
   type PushVerdict,
@@ -23,6 +28,7 @@ import {
   type StockEntry,
   type StockResult,
 } from '../../port';
+
 import { checkStockCall, isDigits } from '../stock-call';
 import { digestOf, equalInConstantTime } from '../wire-values';
 import {
@@ -30,6 +36,7 @@ import {
   isPartialFailure,
   lazadaCode,
   lockedBySku,
+  parseLazadaTime,
   shipStepOf,
   toListings,
   toOrder,
@@ -40,9 +47,12 @@ import { signLazadaCall, signLazadaPush } from './signature';
 import {
   type LazadaEnvelope,
   type LazadaTokens,
+  lazadaCancelOptions,
+  lazadaDocument,
   lazadaEnvelope,
   lazadaOrder,
   lazadaOrderItems,
+  lazadaOrderList,
   lazadaOrderPush,
   lazadaPacked,
   lazadaProductItem,
@@ -68,13 +78,18 @@ export interface LazadaOptions {
 
 /** 50 SKUs of any products a call; no pre-order; a token lives for days and is renewed a day ahead. */
 export const LAZADA_CAPABILITIES: PlatformCapabilities = {
-  stockCall: { grouping: 'anyItems', maxEntries: 50 },
+  stockCall: { grouping: 'anyItems', maxEntries: 50, largestQuantity: 10_000_000 },
   shipment: 'someLines',
+  // Undocumented: as long as Shopee's.
+  orderWindowMs: 15 * 24 * 3600_000,
+  // A wish that the platform leaves to the seller is granted by cancelling; there is no call to refuse it.
+  answersCancellations: false,
   preOrder: false,
   refreshAheadMs: 24 * 3600_000,
 };
 
 const PRODUCTS_PER_PAGE = 50;
+const ORDERS_PER_PAGE = 100;
 /** More items than this are not asked for their locked stock in one go; their entries are tried again instead. */
 const FLOOR_LOOKUPS = 5;
 /**
@@ -100,8 +115,16 @@ export function createLazadaConnector(options: LazadaOptions): MarketplaceConnec
     refreshTokens: (input) => refreshTokens(wire, input),
     listListings: (access, page) => listListings(wire, access, page),
     updateStock: (access, entries) => updateStock(wire, access, entries),
+    setPreOrder: async () => {
+      throw new PlatformError('rejected', 'lazada', 'not_supported', 'Listings have no pre-order here');
+    },
     getOrder: (access, platformOrder) => getOrder(wire, access, platformOrder),
     shipOrder: (access, shipment) => shipOrder(wire, access, shipment),
+    getLabel: (access, parcel) => getLabel(wire, access, parcel),
+    listOrderChanges: (access, window) => listOrderChanges(wire, access, window),
+    cancelOrder: (access, order) => cancelOrder(wire, access, order),
+    answerCancellation: (access, order) => answerCancellation(wire, access, order),
+    cancelLines: (access, order) => cancelLines(wire, access, order),
     verifyPush: (input) => verifyPush(options.appKey, options.appSecret, input),
   };
 }
@@ -365,7 +388,11 @@ async function getOrder(wire: LazadaWire, shop: ShopAccess, platformOrder: strin
 }
 
 /** Packs the lines that are not packed, then says that their parcels go. What was done by an earlier try is left. */
-async function shipOrder(wire: LazadaWire, shop: ShopAccess, shipment: PlatformShipment): Promise<boolean> {
+async function shipOrder(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  shipment: PlatformShipment,
+): Promise<KnownShipment | null> {
   if (![shipment.platformOrder, ...shipment.lineIds].every(isDigits))
     throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order or a line of it is no number');
   const items = await wire.call({
@@ -376,19 +403,25 @@ async function shipOrder(wire: LazadaWire, shop: ShopAccess, shipment: PlatformS
     schema: lazadaOrderItems,
   });
   const wanted = items.data.filter((item) => shipment.lineIds.includes(item.order_item_id));
-  const steps = wanted.map((item) => ({ item, step: shipStepOf(item) }));
-  const cancelled = steps.find(({ step }) => step === 'none');
-  if (cancelled || wanted.length === 0)
+  const all = wanted.map((item) => ({ item, step: shipStepOf(item) }));
+  // Cancelled lines are left out, as long as there are others.
+  const steps = all.filter(({ step }) => step !== 'none');
+  const cancelled = all.find(({ step }) => step === 'none');
+  if (steps.length === 0)
     throw new PlatformError(
       'rejected',
       'lazada',
       'order_state',
       `The line is ${cancelled?.item.status ?? 'not there'}`,
     );
+  const gone = steps.flatMap(({ item, step }) => (step === 'done' ? [item] : []));
+  const trackingNumbers = [...new Set(gone.flatMap(({ tracking_code: code }) => code?.trim() || []))];
+  // Lines that left under another number are not this parcel's: nothing more is said of it.
+  if (gone.length === steps.length || trackingNumbers.some((number) => number !== shipment.trackingNumber.trim()))
+    return { trackingNumbers };
   const toPack = steps.filter(({ step }) => step === 'pack').map(({ item }) => item.order_item_id);
   const packed = steps.flatMap(({ item, step }) => (step === 'send' && item.package_id ? [item.package_id] : []));
   if (toPack.length > 0) packed.push(...(await pack(wire, shop, shipment, toPack)));
-  if (packed.length === 0) return false;
   // Assumed: the vendor documents a tracking number of the seller's own for the older call of this name only.
   const packages = [...new Set(packed)].map((id) => ({ package_id: id, tracking_number: shipment.trackingNumber }));
   const ready = await wire.call({
@@ -399,7 +432,51 @@ async function shipOrder(wire: LazadaWire, shop: ShopAccess, shipment: PlatformS
     schema: lazadaReady,
   });
   refuseFailed('/order/package/rts', ready.result.data?.packages ?? []);
-  return true;
+  return null;
+}
+
+/** Lazada makes a label of what is packed: lines that are not yet are packed for it, where they may be; the shipment finds that done. */
+async function getLabel(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  { platformOrder, lineIds, mayPack }: PlatformParcel,
+): Promise<Buffer> {
+  if (![platformOrder, ...lineIds].every(isDigits))
+    throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order or a line of it is no number');
+  const items = await wire.call({
+    method: 'GET',
+    path: '/order/items/get',
+    shop,
+    parameters: { order_id: platformOrder },
+    schema: lazadaOrderItems,
+  });
+  const named = items.data.filter((item) => lineIds.includes(item.order_item_id));
+  const wanted = named.filter((item) => shipStepOf(item) !== 'none');
+  const gone = named.find((item) => shipStepOf(item) === 'none');
+  if (wanted.length === 0)
+    throw new PlatformError('rejected', 'lazada', 'order_state', `The line is ${gone?.status ?? 'not there'}`);
+  const toPack = wanted.filter((item) => shipStepOf(item) === 'pack').map((item) => item.order_item_id);
+  if (toPack.length > 0 && !mayPack)
+    throw new PlatformError(
+      'rejected',
+      'lazada',
+      'not_packed',
+      'It was never packed there, and is not to leave any more',
+    );
+  const packed = wanted.flatMap((item) => item.package_id ?? []);
+  if (toPack.length > 0)
+    packed.push(...(await pack(wire, shop, { platformOrder, lineIds, carrier: null, trackingNumber: '' }, toPack)));
+  const packages = [...new Set(packed)].map((id) => ({ package_id: id }));
+  const answer = await wire.call({
+    method: 'POST',
+    path: '/order/package/document/get',
+    shop,
+    parameters: { getDocumentReq: JSON.stringify({ doc_type: 'PDF', print_item_list: false, packages }) },
+    schema: lazadaDocument,
+  });
+  const { file } = answer.result.data ?? {};
+  if (!file) throw new PlatformError('rejected', 'lazada', 'no_label', 'The platform gave no label');
+  return Buffer.from(file, 'base64');
 }
 
 async function pack(
@@ -433,6 +510,144 @@ function refuseFailed(
   if (failed === undefined && entries.length > 0) return;
   const code = failed?.item_err_code ?? 'no_entry';
   throw new PlatformError('rejected', 'lazada', code, `${path}: ${failed?.msg ?? 'the answer names nothing'}`);
+}
+
+/** `2026-11-21T20:00:00+00:00`, as the list of orders takes times. */
+const lazadaMoment = (time: number) => new Date(time).toISOString().replace(/\.\d+Z$/, '+00:00');
+
+async function listOrderChanges(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  window: { from: number; to: number; cursor: string | null },
+): Promise<OrderChangePage> {
+  const offset = Number(window.cursor ?? '0');
+  const parameters = {
+    update_after: lazadaMoment(window.from),
+    // Said to be exclusive: a second more than asked for.
+    update_before: lazadaMoment(window.to + 1_000),
+    sort_by: 'updated_at',
+    sort_direction: 'ASC',
+    offset: String(offset),
+    limit: String(ORDERS_PER_PAGE),
+  };
+  const { data } = await wire.call({ method: 'GET', path: '/orders/get', shop, parameters, schema: lazadaOrderList });
+  const changes = data.orders.map(({ order_id: platformOrder, updated_at: text, statuses }) => {
+    const updatedAt = parseLazadaTime(text);
+    if (updatedAt === null)
+      throw new PlatformError('unavailable', 'lazada', 'bad_answer', '/orders/get: a time that is none');
+    // Pushes tell of lines one by one; a list of orders can't say what they would.
+    const key = `lazada:${shop.shopId}:order:${platformOrder}:${statuses.join(',')}:${updatedAt}`;
+    return { platformOrder, updatedAt, dedupeKey: key };
+  });
+  const next = offset + changes.length;
+  const isMore = data.countTotal == null ? changes.length === ORDERS_PER_PAGE : next < data.countTotal;
+  return { changes, nextCursor: isMore && changes.length > 0 ? String(next) : null };
+}
+
+const CANCEL_WORDS: Readonly<Record<CancelReason, RegExp>> = {
+  out_of_stock: /stock/i,
+  customer_request: /customer|buyer/i,
+  undeliverable_area: /deliver|area|address/i,
+};
+
+/**
+ * Asks why lines may be cancelled, then asks for it. Lazada cancels in the background: what came of it, like what came of a call
+ * whose answer was lost, is asked for. @returns the platform's refusal, where it refused
+ */
+async function askToCancel(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  asked: { platformOrder: string; platformState: string; lines: readonly string[]; reason: CancelReason },
+): Promise<PlatformError | null> {
+  const parameters = { order_id: asked.platformOrder, order_item_id_list: `[${asked.lines.join(',')}]` };
+  const offered = await wire.call({
+    method: 'GET',
+    path: '/order/reverse/cancel/validate',
+    shop,
+    parameters,
+    schema: lazadaCancelOptions,
+  });
+  const options = offered.data.reason_options ?? [];
+  const why = options.find(({ reason_name: name }) => CANCEL_WORDS[asked.reason].test(name ?? '')) ?? options[0];
+  if (!why)
+    throw new PlatformError(
+      'rejected',
+      'lazada',
+      'order_state',
+      `The order can not be cancelled: ${offered.data.tip_content ?? asked.platformState}`,
+    );
+  return wire
+    .call({
+      method: 'POST',
+      path: '/order/reverse/cancel/create',
+      shop,
+      parameters: { ...parameters, reason_id: why.reason_id },
+      schema: lazadaEnvelope,
+    })
+    .then(() => null)
+    .catch((error: unknown) => {
+      if (error instanceof PlatformError && error.kind === 'rejected') return error;
+      throw error;
+    });
+}
+
+const notCancelledYet = (platformState: string) =>
+  new PlatformError('unavailable', 'lazada', 'not_cancelled_yet', `The order is ${platformState}`);
+
+/** Cancels all that is left of an order. Not cancelled yet is `unavailable`: to be asked again. */
+async function cancelOrder(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  { platformOrder, reason }: { platformOrder: string; reason: CancelReason },
+): Promise<CancelOutcome> {
+  const order = await getOrder(wire, shop, platformOrder);
+  const before = cancelOutcome(order.state);
+  if (before !== null) return before;
+  const lines = order.lines.map(({ lineId }) => lineId);
+  const refusal = await askToCancel(wire, shop, { ...order, lines, reason });
+  const { state, platformState } = await getOrder(wire, shop, platformOrder);
+  const after = cancelOutcome(state);
+  if (after !== null) return after;
+  throw refusal ?? notCancelledYet(platformState);
+}
+
+/** Cancels those of the lines that their buyer still asks back; what else was asked for is left. */
+async function cancelLines(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  { platformOrder, lineIds }: { readonly platformOrder: string; readonly lineIds: readonly string[] },
+): Promise<readonly string[]> {
+  const look = async () => {
+    const order = await getOrder(wire, shop, platformOrder);
+    // Of a living order the cancelled lines are left out.
+    const living = order.state === 'cancelled' ? [] : order.lines.map(({ lineId }) => lineId);
+    const asked = lineIds.filter((line) => order.askedBack.includes(line));
+    return { platformState: order.platformState, asked, cancelled: lineIds.filter((line) => !living.includes(line)) };
+  };
+  const { platformState, asked: lines, cancelled } = await look();
+  if (lines.length === 0) return cancelled;
+  const refusal = await askToCancel(wire, shop, { platformOrder, platformState, lines, reason: 'customer_request' });
+  const after = await look();
+  if (after.asked.length === 0) return after.cancelled;
+  throw refusal ?? notCancelledYet(after.platformState);
+}
+
+/** What has become of an order that is to be cancelled; null while that may still be done. */
+function cancelOutcome(state: PlatformOrderState): CancelOutcome | null {
+  if (state === 'cancelled') return 'cancelled';
+  return state === 'shipped' || state === 'completed' ? 'gone_on' : null;
+}
+
+/** A wish is granted by cancelling. Nothing says no to one: then there is nothing to tell. */
+async function answerCancellation(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  { platformOrder, accept }: { platformOrder: string; accept: boolean },
+): Promise<CancelOutcome> {
+  const { state } = await getOrder(wire, shop, platformOrder);
+  if (state === 'cancelled') return 'cancelled';
+  if (state !== 'cancel_requested') return 'gone_on';
+  return accept ? cancelOrder(wire, shop, { platformOrder, reason: 'customer_request' }) : 'stays';
 }
 
 function verifyPush(

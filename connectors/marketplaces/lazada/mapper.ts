@@ -203,10 +203,13 @@ const ITEM_STATE: Readonly<Record<string, PlatformOrderState>> = {
   shipping: 'shipped',
   failed: 'shipped',
   failed_delivery: 'shipped',
+  lost: 'shipped',
   lost_by_3pl: 'shipped',
+  damaged: 'shipped',
   damaged_by_3pl: 'shipped',
   shipped_back: 'shipped',
   shipped_back_failed: 'shipped',
+  package_scrapped: 'shipped',
   delivered: 'completed',
   confirmed: 'completed',
   returned: 'completed',
@@ -214,6 +217,8 @@ const ITEM_STATE: Readonly<Record<string, PlatformOrderState>> = {
   canceled: 'cancelled',
   cancelled: 'cancelled',
 };
+/** A line in one of these is still to be packed, or its parcel is not given to a carrier yet. */
+const NOT_ARRANGED = new Set(['pending', 'topack', 'packed', 'repacked', 'ready_to_ship_pending']);
 const LEAST_ADVANCED: readonly PlatformOrderState[] = ['unpaid', 'ready_to_ship', 'shipped', 'completed'];
 
 function stateOfItem(item: LazadaOrderItem): PlatformOrderState | null {
@@ -238,6 +243,8 @@ export function toOrder(order: LazadaOrder, items: readonly LazadaOrderItem[]): 
     platformOrder: order.order_id,
     state,
     platformState: [...new Set(items.map((item) => item.status))].join(', '),
+    askedBack: items.flatMap((item, index) => (states[index] === 'cancel_requested' ? [item.order_item_id] : [])),
+    awaitsPickup: state === 'ready_to_ship' && living.every(({ status }) => !NOT_ARRANGED.has(status.toLowerCase())),
     updatedAt,
     createdAt,
     currency,
@@ -250,8 +257,11 @@ export function toOrder(order: LazadaOrder, items: readonly LazadaOrderItem[]): 
 
 function orderState(states: readonly PlatformOrderState[]): PlatformOrderState {
   if (states.every((state) => state === 'cancelled')) return 'cancelled';
-  if (states.includes('cancel_requested')) return 'cancel_requested';
-  return LEAST_ADVANCED.find((state) => states.includes(state)) ?? 'completed';
+  const living = states.filter((state) => state !== 'cancelled');
+  // A wish for some of the lines is none for the order: no line is cancelled that nobody asked for.
+  if (living.every((state) => state === 'cancel_requested')) return 'cancel_requested';
+  const here = living.map((state): PlatformOrderState => (state === 'cancel_requested' ? 'ready_to_ship' : state));
+  return LEAST_ADVANCED.find((state) => here.includes(state)) ?? 'completed';
 }
 
 // Assumed from field names: Lazada documents no list of these values.

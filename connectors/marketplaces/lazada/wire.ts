@@ -96,6 +96,23 @@ export const lazadaOrder = z.object({
 });
 export type LazadaOrder = z.infer<typeof lazadaOrder>['data'];
 
+export const lazadaOrderList = z.object({
+  data: z.object({
+    countTotal: z.coerce.number().int().nullish(),
+    orders: z
+      .array(z.object({ order_id: wireId, updated_at: z.string(), statuses: z.array(z.string()).default([]) }))
+      .default([]),
+  }),
+});
+
+/** Why the seller may cancel, as the platform offers it for these lines. */
+export const lazadaCancelOptions = z.object({
+  data: z.object({
+    reason_options: z.array(z.object({ reason_id: wireId, reason_name: z.string().nullish() })).nullish(),
+    tip_content: z.string().nullish(),
+  }),
+});
+
 /** One unit each: three pieces of a SKU are three order items. */
 export const lazadaOrderItems = z.object({
   data: z.array(
@@ -116,6 +133,7 @@ export const lazadaOrderItems = z.object({
       delivery_option_sof: z.coerce.number().nullish(),
       cancel_return_initiator: z.string().nullish(),
       package_id: z.string().nullish(),
+      tracking_code: z.string().nullish(),
     }),
   ),
 });
@@ -135,6 +153,11 @@ export const lazadaPacked = z.object({
 });
 export const lazadaReady = z.object({
   result: z.object({ data: z.object({ packages: z.array(packEntry).nullish() }).nullish() }),
+});
+
+/** The file in base64. */
+export const lazadaDocument = z.object({
+  result: z.object({ data: z.object({ file: z.string().nullish() }).nullish() }),
 });
 
 export const lazadaPush = z.object({

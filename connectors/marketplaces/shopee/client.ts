@@ -1,6 +1,7 @@
 /** Shopee Open Platform v2 (platforms.md, Shopee). */
 import pLimit from 'p-limit';
 import type { z } from 'zod';
+import type { CancelOutcome, CancelReason } from '../../../domain/cancellations';
 import {
   cleanText,
   createPlatformHttp,
@@ -11,11 +12,16 @@ import {
   statusError,
 } from '../../http';
 import {
+  type KnownShipment,
+  type LostPushes,
   type MarketplaceConnector,
+  type OrderChangePage,
   type PlatformCapabilities,
   PlatformError,
+  type PlatformOrderState,
   type PlatformPush,
   type PlatformShipment,
+  type PreOrderChange,
   type PushVerdict,
   type ShopAccess,
   type ShopTokens,
@@ -37,18 +43,24 @@ import {
 } from './mapper';
 import { signShopeeCall, signShopeePush } from './signature';
 import {
+  anyDocument,
   type ShopeeModels,
   shopeeEnvelope,
   shopeeItemBaseInfo,
   shopeeItemList,
+  shopeeLabelState,
+  shopeeLostPushes,
   shopeeModelList,
+  shopeeOrderBrief,
   shopeeOrderDetail,
+  shopeeOrderList,
   shopeeOrderPush,
   shopeePush,
   shopeeShippingParameter,
   shopeeShopInfo,
   shopeeStockAnswer,
   shopeeTokens,
+  shopeeTrackingNumber,
 } from './wire';
 
 export interface ShopeeOptions {
@@ -61,10 +73,12 @@ export interface ShopeeOptions {
   readonly now?: () => number;
 }
 
-/** One item and up to 50 of its models a call; pre-order exists; a token lives 4 hours and is renewed 30 minutes ahead. */
+/** One item and up to 50 of its models a call; orders are listed for 15 days at most; pre-order exists; a token lives 4 hours and is renewed 30 minutes ahead. */
 export const SHOPEE_CAPABILITIES: PlatformCapabilities = {
-  stockCall: { grouping: 'oneItem', maxEntries: 50 },
+  stockCall: { grouping: 'oneItem', maxEntries: 50, largestQuantity: 10_000_000 },
   shipment: 'wholeOrder',
+  orderWindowMs: 15 * 24 * 3600_000,
+  answersCancellations: true,
   preOrder: true,
   refreshAheadMs: 30 * 60_000,
 };
@@ -74,6 +88,8 @@ const REFRESH_TOKEN_LIFE_MS = 30 * 24 * 3600_000;
 /** Each item with models costs a call of its own; a page stays well within one activity. */
 const ITEMS_PER_PAGE = 20;
 const MODEL_CALLS_AT_ONCE = 4;
+const ORDERS_PER_PAGE = 100;
+const ORDERS_PER_DETAIL = 50;
 const ORDER_FIELDS = 'item_list,recipient_address,shipping_carrier,checkout_shipping_carrier,total_amount';
 /**
  * How old a push may be. Shopee keeps a push that was not taken for 3 days and a retry carries the time of the first
@@ -83,6 +99,10 @@ const PUSH_OLDEST_MS = 3 * 24 * 3600_000 + 3600_000;
 /** Clocks differ; a push from further ahead than this was not made by Shopee now. */
 const PUSH_AHEAD_MS = 15 * 60_000;
 const ORDER_STATUS_PUSH = 3;
+const LABEL_TYPE = 'THERMAL_AIR_WAYBILL';
+/** How often, and how far apart, a label that is being made is looked at. Milliseconds. */
+const LABEL_LOOKS = 10;
+const LABEL_PAUSE_MS = 300;
 
 /** Makes the connector. No call is made before the first method is used. */
 export function createShopeeConnector(options: ShopeeOptions): MarketplaceConnector {
@@ -95,8 +115,15 @@ export function createShopeeConnector(options: ShopeeOptions): MarketplaceConnec
     refreshTokens: (input) => refreshTokens(wire, input),
     listListings: (access, page) => listListings(wire, access, page),
     updateStock: (access, entries) => updateStock(wire, access, entries),
+    setPreOrder: (access, change) => setPreOrder(wire, access, change),
     getOrder: (access, platformOrder) => getOrder(wire, access, platformOrder),
     shipOrder: (access, shipment) => shipOrder(wire, access, shipment),
+    getLabel: (access, parcel) => getLabel(wire, access, parcel.platformOrder),
+    listOrderChanges: (access, window) => listOrderChanges(wire, access, window),
+    cancelOrder: (access, order) => cancelOrder(wire, access, order),
+    answerCancellation: (access, order) => answerCancellation(wire, access, order),
+    lostPushes: () => lostPushes(wire),
+    confirmLostPushes: (upTo) => confirmLostPushes(wire, upTo),
     verifyPush: (input) => verifyPush(String(options.partnerKey), input),
   };
 }
@@ -111,6 +138,8 @@ interface ShopeeRequest<T> {
   readonly schema: z.ZodType<T>;
   /** Errors with which the answer is nevertheless the value; see the stock call. */
   readonly passError?: (code: string, json: unknown) => boolean;
+  /** The value is the bytes of a PDF. */
+  readonly document?: boolean;
 }
 
 interface ShopeeWire {
@@ -148,7 +177,9 @@ function createShopeeWire(options: ShopeeOptions): ShopeeWire {
         body: request.body === undefined ? undefined : { contentType: 'application/json', text: request.body },
         idempotent: request.method === 'GET',
         secrets: [options.partnerKey, request.shop?.accessToken ?? '', ...(request.secrets ?? [])],
-        read: (answer) => readEnvelope(request, call, answer, now()),
+        document: request.document ?? false,
+        read: (answer) =>
+          answer.bytes === undefined ? readEnvelope(request, call, answer, now()) : (answer.bytes as T),
       };
       return http.call(call);
     },
@@ -317,6 +348,19 @@ async function updateStock(wire: ShopeeWire, shop: ShopAccess, entries: readonly
   return resolveFloors(wire, shop, itemId, results);
 }
 
+async function setPreOrder(wire: ShopeeWire, shop: ShopAccess, change: PreOrderChange): Promise<void> {
+  if (!isDigits(change.itemId)) throw new PlatformError('rejected', 'shopee', 'invalid_call', 'An id is not a number');
+  // Out of pre-order the platform sets the days itself.
+  const days = change.on ? `,"days_to_ship":${change.daysToShip}` : '';
+  await wire.call({
+    method: 'POST',
+    path: '/api/v2/product/update_item',
+    shop,
+    body: `{"item_id":${change.itemId},"pre_order":{"is_pre_order":${change.on}${days}}}`,
+    schema: shopeeEnvelope,
+  });
+}
+
 function hasFailureList(json: unknown): boolean {
   return (shopeeStockAnswer.safeParse(json).data?.response?.failure_list?.length ?? 0) > 0;
 }
@@ -374,10 +418,15 @@ async function getOrder(wire: ShopeeWire, shop: ShopAccess, platformOrder: strin
 }
 
 /** Where the platform arranged the parcel already, or has seen it leave, there is nothing to tell. */
-async function shipOrder(wire: ShopeeWire, shop: ShopAccess, shipment: PlatformShipment): Promise<boolean> {
+async function shipOrder(
+  wire: ShopeeWire,
+  shop: ShopAccess,
+  shipment: PlatformShipment,
+): Promise<KnownShipment | null> {
   const { platformOrder, trackingNumber } = shipment;
   const { state, platformState } = await getOrder(wire, shop, platformOrder);
-  if (state === 'shipped' || state === 'completed' || platformState === 'PROCESSED') return false;
+  if (state === 'shipped' || state === 'completed' || platformState === 'PROCESSED')
+    return { trackingNumbers: await trackingNumbersOf(wire, shop, platformOrder) };
   if (state !== 'ready_to_ship')
     throw new PlatformError('rejected', 'shopee', 'order_state', `The order is ${platformState}`);
   const query: Array<[string, string]> = [['order_sn', platformOrder]];
@@ -393,7 +442,183 @@ async function shipOrder(wire: ShopeeWire, shop: ShopAccess, shipment: PlatformS
     body: `{"order_sn":${JSON.stringify(platformOrder)},${how}}`,
     schema: shopeeEnvelope,
   });
-  return true;
+  return null;
+}
+
+/** Under which number the platform has it; none where it tells none. */
+async function trackingNumbersOf(wire: ShopeeWire, shop: ShopAccess, platformOrder: string): Promise<string[]> {
+  const query: Array<[string, string]> = [['order_sn', platformOrder]];
+  const path = '/api/v2/logistics/get_tracking_number';
+  try {
+    const { response } = await wire.call({ method: 'GET', path, shop, query, schema: shopeeTrackingNumber });
+    const number = response?.tracking_number?.trim();
+    return number ? [number] : [];
+  } catch (error) {
+    // Not every channel has one to tell.
+    if (error instanceof PlatformError && error.kind === 'rejected') return [];
+    throw error;
+  }
+}
+
+/** The platform makes a label in the background: asked for, looked at until it is there, fetched. */
+async function getLabel(wire: ShopeeWire, shop: ShopAccess, platformOrder: string): Promise<Buffer> {
+  const number = JSON.stringify(platformOrder);
+  const body = `{"order_list":[{"order_sn":${number},"shipping_document_type":"${LABEL_TYPE}"}]}`;
+  const path = (step: string) => `/api/v2/logistics/${step}`;
+  const refuse = (message: string) => new PlatformError('rejected', 'shopee', 'no_label', message);
+  const step = (name: string) => wire.call({ method: 'POST', path: path(name), shop, body, schema: shopeeLabelState });
+  const asked = (await step('create_shipping_document')).response?.result_list?.[0];
+  if (asked?.fail_error) throw refuse(asked.fail_message ?? asked.fail_error);
+  for (let look = 1; ; look += 1) {
+    const made = (await step('get_shipping_document_result')).response?.result_list?.[0];
+    if (made?.status === 'READY') break;
+    if (made?.status === 'FAILED' || made?.fail_error) throw refuse(made.fail_message ?? 'The label could not be made');
+    if (look === LABEL_LOOKS)
+      throw new PlatformError('unavailable', 'shopee', 'label_not_ready', 'The platform is still making the label');
+    await new Promise((resolve) => setTimeout(resolve, LABEL_PAUSE_MS));
+  }
+  return wire.call({
+    method: 'POST',
+    path: path('download_shipping_document'),
+    shop,
+    body: `{"shipping_document_type":"${LABEL_TYPE}","order_list":[{"order_sn":${number}}]}`,
+    schema: anyDocument,
+    document: true,
+  });
+}
+
+const changeKey = (shopId: string, order: string, status: string, updatedS: number) =>
+  `shopee:${shopId}:${order}:${status}:${updatedS}`;
+
+/** The list names numbers alone: what state each is in comes from the details, at most 50 a call. */
+async function listOrderChanges(
+  wire: ShopeeWire,
+  shop: ShopAccess,
+  window: { from: number; to: number; cursor: string | null },
+): Promise<OrderChangePage> {
+  const query: Array<[string, string]> = [
+    ['time_range_field', 'update_time'],
+    ['time_from', String(Math.floor(window.from / 1000))],
+    ['time_to', String(Math.ceil(window.to / 1000))],
+    ['page_size', String(ORDERS_PER_PAGE)],
+  ];
+  if (window.cursor !== null) query.push(['cursor', window.cursor]);
+  const path = '/api/v2/order/get_order_list';
+  const list = (await wire.call({ method: 'GET', path, shop, query, schema: shopeeOrderList })).response;
+  const numbers = list.order_list.map((order) => order.order_sn);
+  const changes: OrderChangePage['changes'][number][] = [];
+  for (let from = 0; from < numbers.length; from += ORDERS_PER_DETAIL) {
+    const detail = await wire.call({
+      method: 'GET',
+      path: '/api/v2/order/get_order_detail',
+      shop,
+      query: [['order_sn_list', numbers.slice(from, from + ORDERS_PER_DETAIL).join(',')]],
+      schema: shopeeOrderBrief,
+    });
+    for (const { order_sn: platformOrder, order_status: status, update_time: updatedS } of detail.response.order_list)
+      changes.push({
+        platformOrder,
+        updatedAt: updatedS * 1000,
+        dedupeKey: changeKey(shop.shopId, platformOrder, status, updatedS),
+      });
+  }
+  return { changes, nextCursor: list.more && list.next_cursor ? list.next_cursor : null };
+}
+
+const CANCEL_WORDS: Readonly<Record<CancelReason, string>> = {
+  out_of_stock: 'OUT_OF_STOCK',
+  customer_request: 'CUSTOMER_REQUEST',
+  undeliverable_area: 'UNDELIVERABLE_AREA',
+};
+
+const hasLeft = (state: PlatformOrderState) => state === 'shipped' || state === 'completed';
+
+async function cancelOrder(
+  wire: ShopeeWire,
+  shop: ShopAccess,
+  { platformOrder, reason }: { platformOrder: string; reason: CancelReason },
+): Promise<CancelOutcome> {
+  const { state, lines } = await getOrder(wire, shop, platformOrder);
+  if (state === 'cancelled') return 'cancelled';
+  // A wish of the buyer's that waits is granted with it: the vendor refuses a second way to cancel meanwhile.
+  if (state === 'cancel_requested') return answerCancellation(wire, shop, { platformOrder, accept: true });
+  if (hasLeft(state)) return 'gone_on';
+  // Written by hand: ids may be longer than a double holds.
+  const items = lines.map(({ itemId, modelId }) => `{"item_id":${itemId},"model_id":${modelId}}`).join(',');
+  const missing = reason === 'out_of_stock' ? `,"item_list":[${items}]` : '';
+  try {
+    await wire.call({
+      method: 'POST',
+      path: '/api/v2/order/cancel_order',
+      shop,
+      body: `{"order_sn":${JSON.stringify(platformOrder)},"cancel_reason":"${CANCEL_WORDS[reason]}"${missing}}`,
+      schema: shopeeEnvelope,
+    });
+    return 'cancelled';
+  } catch (error) {
+    if (!(error instanceof PlatformError) || error.kind !== 'rejected') throw error;
+    // It may have left, or been cancelled, since it was looked at; any other refusal is the caller's to hear.
+    const after = await getOrder(wire, shop, platformOrder);
+    if (after.state === 'cancelled') return 'cancelled';
+    if (hasLeft(after.state)) return 'gone_on';
+    throw error;
+  }
+}
+
+async function answerCancellation(
+  wire: ShopeeWire,
+  shop: ShopAccess,
+  { platformOrder, accept }: { platformOrder: string; accept: boolean },
+): Promise<CancelOutcome> {
+  const { state } = await getOrder(wire, shop, platformOrder);
+  if (state === 'cancelled') return 'cancelled';
+  if (state !== 'cancel_requested') return 'gone_on';
+  await wire.call({
+    method: 'POST',
+    path: '/api/v2/order/handle_buyer_cancellation',
+    shop,
+    body: JSON.stringify({ order_sn: platformOrder, operation: accept ? 'ACCEPT' : 'REJECT' }),
+    schema: shopeeEnvelope,
+  });
+  return accept ? 'cancelled' : 'told';
+}
+
+/** The earliest hundred that were not confirmed, of all shops of this partner. */
+async function lostPushes(wire: ShopeeWire): Promise<LostPushes> {
+  const path = '/api/v2/push/get_lost_push_message';
+  const { response } = await wire.call({ method: 'GET', path, schema: shopeeLostPushes });
+  const read = (response.push_message_list ?? []).map((raw) => lostPushOf(raw, wire.now()));
+  return {
+    pushes: read.map(({ push, body }) => ({ push, body })),
+    unreadable: read.filter(({ readable }) => !readable).length,
+    // Without messages there is nothing to confirm, whatever number comes along.
+    upTo: read.length === 0 ? null : (response.last_message_id ?? null),
+    more: response.has_next_page ?? false,
+  };
+}
+
+/** One message that could not be delivered; what can't be read is a push of no shop, kept as it came. */
+function lostPushOf(raw: unknown, now: number): { push: PlatformPush; body: string; readable: boolean } {
+  const message = shopeePush.safeParse(raw);
+  if (message.success) {
+    const { data: given } = message.data;
+    // JSON as text, says the documentation.
+    const data = typeof given === 'string' ? parsedOrUndefined(Buffer.from(given)) : given;
+    const verdict = toPush({ ...message.data, data }, now);
+    if (verdict.ok) return { push: verdict.push, body: JSON.stringify({ ...message.data, data }), readable: true };
+  }
+  const body = JSON.stringify(raw) ?? 'null';
+  const push = { kind: 'other', shopId: null, dedupeKey: `shopee:${digestOf(body)}`, occurredAt: now } as const;
+  return { push, body, readable: false };
+}
+
+async function confirmLostPushes(wire: ShopeeWire, upTo: string): Promise<void> {
+  await wire.call({
+    method: 'POST',
+    path: '/api/v2/push/confirm_consumed_lost_push_message',
+    body: `{"last_message_id":${isDigits(upTo) ? upTo : JSON.stringify(upTo)}}`,
+    schema: shopeeEnvelope,
+  });
 }
 
 function verifyPush(partnerKey: string, input: Parameters<MarketplaceConnector['verifyPush']>[0]): PushVerdict {
@@ -403,23 +628,30 @@ function verifyPush(partnerKey: string, input: Parameters<MarketplaceConnector['
   }
   const message = shopeePush.safeParse(parsedOrUndefined(input.rawBody));
   if (!message.success) return { ok: false, reason: 'malformed', detail: 'Not a push message' };
-  const { code, timestamp } = message.data;
-  const shopId = message.data.shop_id ?? null;
+  const { timestamp } = message.data;
   const sentAt = timestamp ? timestamp * 1000 : null;
   if (sentAt !== null && (input.now - sentAt > PUSH_OLDEST_MS || sentAt - input.now > PUSH_AHEAD_MS)) {
     return { ok: false, reason: 'stale', detail: 'The time of the message is too far away' };
   }
+  return toPush(message.data, input.now);
+}
+
+/** What a message tells, however it came. */
+function toPush(message: z.infer<typeof shopeePush>, now: number): PushVerdict {
+  const { code, timestamp } = message;
+  const shopId = message.shop_id ?? null;
+  const sentAt = timestamp ? timestamp * 1000 : null;
   if (code !== ORDER_STATUS_PUSH) {
-    const content = JSON.stringify([code, shopId, message.data.data ?? null]);
+    const content = JSON.stringify([code, shopId, message.data ?? null]);
     const push: PlatformPush = {
       kind: 'other',
       shopId,
       dedupeKey: `shopee:${digestOf(content)}`,
-      occurredAt: sentAt ?? input.now,
+      occurredAt: sentAt ?? now,
     };
     return { ok: true, push };
   }
-  const order = shopeeOrderPush.safeParse(message.data.data);
+  const order = shopeeOrderPush.safeParse(message.data);
   if (!order.success || shopId === null || sentAt === null) {
     return { ok: false, reason: 'malformed', detail: 'An order message without shop, time or order' };
   }
@@ -431,7 +663,7 @@ function verifyPush(partnerKey: string, input: Parameters<MarketplaceConnector['
       shopId,
       platformOrder: ordersn,
       // Not the time of sending: a retry may carry another one.
-      dedupeKey: `shopee:${shopId}:${ordersn}:${status}:${updatedAt}`,
+      dedupeKey: changeKey(shopId, ordersn, status, updatedAt),
       occurredAt: updatedAt * 1000,
     },
   };

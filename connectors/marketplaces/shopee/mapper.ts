@@ -204,6 +204,8 @@ export function toOrder(order: ShopeeOrder): PlatformOrder | null {
     platformOrder: order.order_sn,
     state,
     platformState: order.order_status,
+    awaitsPickup: order.order_status === 'PROCESSED',
+    askedBack: [],
     updatedAt: order.update_time * 1000,
     createdAt: order.create_time * 1000,
     currency: order.currency,

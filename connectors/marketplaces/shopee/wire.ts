@@ -114,6 +114,31 @@ export const shopeeOrder = z.object({
 export type ShopeeOrder = z.infer<typeof shopeeOrder>;
 export const shopeeOrderDetail = z.object({ response: z.object({ order_list: z.array(shopeeOrder).default([]) }) });
 
+export const shopeeOrderList = z.object({
+  response: z.object({
+    more: z.boolean(),
+    next_cursor: z.string().nullish(),
+    order_list: z.array(z.object({ order_sn: z.string().min(1) })).default([]),
+  }),
+});
+/** An order as far as it is told without asking for more fields. */
+export const shopeeOrderBrief = z.object({
+  response: z.object({
+    order_list: z
+      .array(z.object({ order_sn: z.string().min(1), order_status: z.string(), update_time: z.number().int() }))
+      .default([]),
+  }),
+});
+
+/** The messages are read one by one: one that we can't read must not hold up those behind it. */
+export const shopeeLostPushes = z.object({
+  response: z.object({
+    push_message_list: z.array(z.unknown()).nullish(),
+    has_next_page: z.boolean().nullish(),
+    last_message_id: wireId.nullish(),
+  }),
+});
+
 /** What a shipment needs to be told, by the way it travels; exactly one way is asked for as a rule. */
 export const shopeeShippingParameter = z.object({
   response: z.object({
@@ -137,6 +162,9 @@ export const shopeeShippingParameter = z.object({
       .nullish(),
   }),
 });
+export const shopeeTrackingNumber = z.object({
+  response: z.object({ tracking_number: z.string().nullish() }).nullish(),
+});
 export type ShopeeShippingParameter = z.infer<typeof shopeeShippingParameter>['response'];
 
 export const shopeePush = z.object({
@@ -151,3 +179,22 @@ export const shopeeOrderPush = z.object({
   status: z.string(),
   update_time: z.number().int().positive(),
 });
+
+export const shopeeLabelState = z.object({
+  response: z
+    .object({
+      result_list: z
+        .array(
+          z.object({
+            order_sn: z.string().nullish(),
+            status: z.string().nullish(),
+            fail_error: z.string().nullish(),
+            fail_message: z.string().nullish(),
+          }),
+        )
+        .nullish(),
+    })
+    .nullish(),
+});
+/** Where a document was asked for, JSON without an error is no answer. */
+export const anyDocument = z.custom<Buffer>(() => false);

@@ -1,0 +1,376 @@
+/** One batch of a store's lane: what each listing gets now, the platform's calls in their order, and what is recorded of them. */
+import { ApplicationFailure } from '@temporalio/common';
+import type { MarketplaceConnector, PlatformCapabilities, StockEntry, StockResult } from '../connectors/port';
+import {
+  decideQuantity,
+  type PreOrderDecision,
+  PUSH_NOTES,
+  type PushRule,
+  type QuantityDecision,
+  type SkuFacts,
+} from '../domain/push-rules';
+import type { DueDoc, ListingDoc, PushOutcome, PushResult, StoreDoc } from '../store/models/documents';
+import { preOrderId } from '../store/repositories/pre-orders';
+import type { RecordEntry } from '../store/repositories/pushes';
+import type { ActivityDeps } from './deps';
+import { isPlatformError } from './failures';
+
+/** After this many tries an item that the platform alone puts off is set aside, so that it can't park its whole store. */
+const ITEM_TRIES = 5;
+
+/** What is known of one due listing at the moment of sending. */
+interface Planned {
+  readonly due: DueDoc;
+  readonly listing: ListingDoc;
+  readonly sku: string;
+  readonly before: number | null;
+  readonly quantity: number;
+  readonly rule: { readonly id: string; readonly revision: number } | null;
+  readonly preOrder: PreOrderDecision | null;
+  /** What the record says besides. */
+  readonly note: string | null;
+  /** False where the store has the quantity, and only the pre-order switch is to be set. */
+  readonly writes: boolean;
+}
+
+interface Plan {
+  readonly send: Planned[];
+  /** The store has this quantity already. */
+  readonly settled: Planned[];
+  readonly skipped: DueDoc[];
+}
+
+/** The rules that each mark is pushed under: the current ones, or those that its order keeps. */
+export type RulesOf = (due: DueDoc) => readonly PushRule[];
+
+export type BatchSender = ReturnType<typeof createBatchSender>;
+
+/** Whether the platform is to be told of another pre-order state than it was told last. */
+function differs(listing: ListingDoc, wanted: PreOrderDecision | null): boolean {
+  if (wanted === null) return false;
+  const told = listing.preOrder ?? null;
+  if (!wanted.on) return told !== null;
+  return told === null || !told.told || told.daysToShip !== wanted.daysToShip;
+}
+
+/** To be switched off once its quantity is lowered: its mark stays until then. */
+const leavesPreOrder = ({ listing, preOrder }: Planned): boolean =>
+  preOrder?.on === false && differs(listing, preOrder);
+
+export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' | 'access'>) {
+  const GONE: PreOrderDecision = { on: false, daysToShip: 0, without: 0 };
+
+  function planned(
+    due: DueDoc,
+    listing: ListingDoc,
+    before: number | null,
+    decision: QuantityDecision & { kind: 'send' },
+  ) {
+    const { quantity, rule, preOrder, capped } = decision;
+    return {
+      ...{ due, listing, sku: listing.sku ?? listing.sellerSku, before, quantity, rule, preOrder },
+      note: capped === null ? null : PUSH_NOTES.capped(quantity, capped),
+      writes: before !== quantity || due.forced,
+    } satisfies Planned;
+  }
+
+  /** Splits a batch into what is sent, what is there already, and what no rule or switch lets through (those are done with). */
+  async function plan(
+    row: StoreDoc,
+    { stockCall, preOrder }: PlatformCapabilities,
+    dues: readonly DueDoc[],
+    rulesOf: RulesOf,
+  ): Promise<Plan> {
+    const rules = [...new Set(dues.map(rulesOf))].flat();
+    const { listings, skus, accepted } = await store.lanes.facts(row, dues, rules);
+    const mayPreOrder = preOrder && rules.some((rule) => rule.preOrder !== null);
+    const states = mayPreOrder ? await store.preOrders.states([row._id], [...skus.keys()]) : new Set<string>();
+    const can = { preOrder, largestQuantity: stockCall.largestQuantity };
+    const result: Plan = { send: [], settled: [], skipped: [] };
+    for (const due of dues) {
+      const listing = listings.get(due.subject);
+      const before = accepted.get(due.subject) ?? null;
+      if (!listing || listing.sku === null) {
+        // Whose SKU was deleted is sold no more; what was unconnected otherwise is left as it is.
+        const gone = {
+          kind: 'send',
+          quantity: 0,
+          rule: null,
+          preOrder: preOrder ? GONE : null,
+          capped: null,
+          steps: [],
+        } as const;
+        if (listing && due.urgent && before !== 0) result.send.push(planned(due, listing, before, gone));
+        else result.skipped.push(due);
+        continue;
+      }
+      const { sku } = listing;
+      const decision = decideQuantity({
+        rules: rulesOf(due),
+        sku: skus.get(sku) as SkuFacts,
+        store: row._id,
+        can,
+        automatic: listing.automatic,
+        forced: due.forced,
+        wasInPreOrder: (rule) => states.has(preOrderId(rule, row._id, sku)),
+      });
+      if (decision.kind === 'skip') {
+        result.skipped.push(due);
+        continue;
+      }
+      const one = planned(due, listing, before, decision);
+      if (one.writes || differs(listing, one.preOrder)) result.send.push(one);
+      else result.settled.push(one);
+    }
+    return result;
+  }
+
+  function entryOf(item: Planned, outcome: Pick<PushResult, 'outcome' | 'error' | 'quantity'>): RecordEntry {
+    const { due, listing, sku, before, rule, note } = item;
+    return {
+      id: listing._id,
+      account: listing.account,
+      kind: 'store',
+      sku,
+      store: listing.store,
+      distributor: null,
+      jobs: due.jobs ?? [],
+      result: {
+        ...outcome,
+        error: [outcome.error, note].filter((text) => text !== null).join('; ') || null,
+        before,
+        cause: due.cause,
+        rule: rule?.id ?? null,
+        revision: rule?.revision ?? null,
+        at: store.database.now(),
+        attempts: (due.calls ?? 0) + 1,
+        changes: due.changes,
+      },
+    };
+  }
+
+  const wireEntry = (item: Planned, quantity: number): StockEntry => ({
+    key: item.listing._id,
+    itemId: item.listing.item,
+    modelId: item.listing.model,
+    quantity,
+  });
+  const callStock = (row: StoreDoc, entries: readonly StockEntry[]): Promise<readonly StockResult[]> =>
+    entries.length === 0
+      ? Promise.resolve([])
+      : access.call(row._id, (connector: MarketplaceConnector, shop) => connector.updateStock(shop, entries));
+
+  /** The states that the decisions come to, before anything is sent: should the lane die, they are known. */
+  async function keepStates(row: StoreDoc, send: readonly Planned[]): Promise<void> {
+    const about = send.filter(({ preOrder }) => preOrder !== null);
+    await store.preOrders.keep(
+      about.flatMap(({ sku, rule, preOrder, listing: { account } }) =>
+        rule === null || preOrder === null || preOrder.daysToShip === 0
+          ? []
+          : [{ account, store: row._id, sku, rule: rule.id, on: preOrder.on }],
+      ),
+    );
+    const ceased = about.flatMap(({ sku, rule }) => (rule === null ? [sku] : []));
+    if (ceased.length > 0) await store.preOrders.clear(row._id, ceased);
+  }
+
+  const callPreOrder = (row: StoreDoc, itemId: string, on: boolean, daysToShip: number) =>
+    access.call(row._id, (connector: MarketplaceConnector, shop) =>
+      connector.setPreOrder(shop, { itemId, on, daysToShip }),
+    );
+
+  /** Refused for good: its words. What is worth another try is thrown. */
+  async function refusalOf(work: () => Promise<unknown>): Promise<string | null> {
+    try {
+      await work();
+      return null;
+    } catch (error) {
+      if (isPlatformError(error) && error.kind === 'rejected') return `${error.code}: ${error.message}`;
+      throw error;
+    }
+  }
+
+  /**
+   * Puts items into pre-order before their quantities are raised. Where the platform refuses, they get what they would
+   * have without it.
+   */
+  async function turnOn(row: StoreDoc, send: readonly Planned[]): Promise<Planned[]> {
+    const wanted = send.filter(({ listing, preOrder }) => preOrder?.on && differs(listing, preOrder));
+    const refusals = new Map<string, string>();
+    for (const item of new Set(wanted.map(({ listing }) => listing.item))) {
+      const own = wanted.filter(({ listing }) => listing.item === item);
+      const daysToShip = Math.max(...own.map(({ preOrder }) => preOrder?.daysToShip ?? 0));
+      const ids = own.map(({ listing }) => listing._id);
+      await store.preOrders.mark(ids, { daysToShip, told: false });
+      const refused = await refusalOf(() => callPreOrder(row, item, true, daysToShip));
+      if (refused === null) {
+        await store.preOrders.mark(ids, { daysToShip, told: true });
+        continue;
+      }
+      refusals.set(item, refused);
+      // It stays what it was there: one that is in pre-order already has to be switched off one day.
+      for (const { listing } of own) await store.preOrders.mark([listing._id], listing.preOrder ?? null);
+    }
+    if (refusals.size === 0) return [...send];
+    return send.map((one) => {
+      const refused = refusals.get(one.listing.item);
+      if (refused === undefined || !wanted.includes(one) || one.preOrder === null) return one;
+      const { without: quantity } = one.preOrder;
+      // Another quantity than was planned: also where that one was in the store already.
+      const writes = quantity !== one.before || one.due.forced;
+      return { ...one, quantity, writes, preOrder: null, note: PUSH_NOTES.preOrderRefused(refused) };
+    });
+  }
+
+  /** Takes listings out of pre-order after their quantities were lowered; an item only with the last of its listings. */
+  async function turnOff(row: StoreDoc, lowered: readonly Planned[]): Promise<void> {
+    const off = lowered.filter(leavesPreOrder);
+    if (off.length === 0) return;
+    const items = [...new Set(off.map(({ listing }) => listing.item))];
+    const still = await store.preOrders.listingsOf(row._id, items);
+    const leaving = new Set(off.map(({ listing }) => listing._id));
+    for (const item of items) {
+      const own = off.flatMap(({ listing }) => (listing.item === item ? [listing] : []));
+      const ids = own.map(({ _id }) => _id);
+      const isLast = !still.some((one) => one.item === item && !leaving.has(one._id));
+      if (!isLast) {
+        await store.preOrders.mark(ids, null);
+        continue;
+      }
+      // Should the lane die after the call, nobody knows whether it is still on: whoever wants it on says so again.
+      await store.preOrders.mark(ids, { daysToShip: own[0]?.preOrder?.daysToShip ?? 0, told: false });
+      const refused = await refusalOf(() => callPreOrder(row, item, false, 0));
+      // Refused: it stays known as on, and the next push of it tries again.
+      if (refused === null) await store.preOrders.mark(ids, null);
+    }
+  }
+
+  /** A platform-side floor: the nearest quantity it takes is sent right away, and the record says so. */
+  async function floorRecords(
+    row: StoreDoc,
+    send: readonly Planned[],
+    answers: readonly StockResult[],
+  ): Promise<RecordEntry[]> {
+    const floors = answers.flatMap((answer) => {
+      const item = answer.outcome === 'floor' ? send.find(({ listing }) => listing._id === answer.key) : undefined;
+      return item && answer.outcome === 'floor'
+        ? [{ item, floor: answer.floor, code: answer.code, message: answer.message }]
+        : [];
+    });
+    const again = await callStock(
+      row,
+      floors.map(({ item, floor }) => wireEntry(item, floor)),
+    );
+    return floors.map(({ item, floor, code, message }) =>
+      again.some((answer) => answer.key === item.listing._id && answer.outcome === 'accepted')
+        ? entryOf(item, {
+            outcome: 'accepted',
+            error: PUSH_NOTES.floor(floor, message),
+            quantity: floor,
+          })
+        : entryOf(item, { outcome: 'refused', error: `${code}: ${message}`, quantity: item.quantity }),
+    );
+  }
+
+  /** What the platform answered per item. */
+  function recordsOf(send: readonly Planned[], answers: readonly StockResult[]): RecordEntry[] {
+    const byKey = new Map(answers.map((answer) => [answer.key, answer]));
+    return send.flatMap((item): RecordEntry[] => {
+      const answer = byKey.get(item.listing._id);
+      if (!item.writes) return [entryOf(item, { outcome: 'accepted', error: null, quantity: item.quantity })];
+      if (!answer || answer.outcome === 'retry') return [];
+      const { quantity } = item;
+      if (answer.outcome === 'accepted')
+        return [entryOf(item, { outcome: 'accepted', error: null, quantity: answer.quantity })];
+      if (answer.outcome === 'refused')
+        return [entryOf(item, { outcome: 'refused', error: `${answer.code}: ${answer.message}`, quantity })];
+      // A floor: another quantity goes out first.
+      return [];
+    });
+  }
+
+  /** Marks that end without a push. */
+  async function dropWithout(dues: readonly DueDoc[], outcome: PushOutcome): Promise<void> {
+    await store.stockPushes.settle(dues.map(({ subject, jobs = [] }) => ({ listing: subject, jobs, outcome })));
+    await store.dues.settle(null, dues);
+  }
+
+  return {
+    dropWithout,
+
+    /**
+     * One batch: one stock call, and the pre-order calls that go with it. `calling` is told just before the first of them
+     * and before the stock call, which the pace is counted from.
+     * @returns false where nothing had to be sent
+     */
+    async sendBatch(row: StoreDoc, rulesOf: RulesOf, due: readonly DueDoc[], calling: () => void): Promise<boolean> {
+      const { capabilities } = access.connectorOf(row.platform);
+      const { send: all, settled, skipped } = await plan(row, capabilities, due, rulesOf);
+      await keepStates(row, [...settled, ...all]);
+      await store.pushes.stand(settled.map(({ listing, quantity, rule }) => ({ id: listing._id, quantity, rule })));
+      await store.pushes.passedBy(skipped.map(({ subject }) => subject));
+      await dropWithout(
+        settled.map(({ due }) => due),
+        'accepted',
+      );
+      await dropWithout(skipped, 'skipped');
+      if (all.length === 0) return false;
+      calling();
+      const send = await turnOn(row, all);
+      const writing = send.filter(({ writes }) => writes);
+      const called = writing.flatMap(({ listing, before }) => (before === null ? [] : [listing._id]));
+      await store.pushes.calling(row._id, called);
+      calling();
+      const answers = await callStock(
+        row,
+        writing.map((item) => wireEntry(item, item.quantity)),
+      );
+      const records = recordsOf(send, answers);
+      const answered = new Set(records.map(({ id }) => id));
+      const done = new Set(send.filter((item) => answered.has(item.listing._id) && !leavesPreOrder(item)));
+      await store.lanes.answered(
+        row._id,
+        called,
+        records,
+        [...done].map(({ due }) => due),
+      );
+      const left = send.filter((item) => !done.has(item));
+      if (left.length > 0) await finish(row, left, records, answers);
+      return true;
+    },
+  };
+
+  /** What one call did not end: floors, listings that leave pre-order, and what the platform asked to try again. */
+  async function finish(
+    row: StoreDoc,
+    left: readonly Planned[],
+    answered: readonly RecordEntry[],
+    answers: readonly StockResult[],
+  ): Promise<void> {
+    const floors = await floorRecords(row, left, answers);
+    await store.pushes.record(floors);
+    const records = [...answered, ...floors];
+    const accepted = new Set(records.flatMap(({ id, result }) => (result.outcome === 'accepted' ? [id] : [])));
+    await turnOff(
+      row,
+      left.filter(({ listing }) => accepted.has(listing._id)),
+    );
+    const done = new Set(records.map(({ id }) => id));
+    const again = left.flatMap(({ due }) => (done.has(due.subject) ? [] : [due]));
+    const hopeless = again.filter(({ tries }) => tries + 1 >= ITEM_TRIES);
+    await store.dues.settle(
+      null,
+      left.flatMap(({ due }) => (done.has(due.subject) ? [due] : [])),
+    );
+    await store.dues.postpone(again.filter((item) => !hopeless.includes(item)));
+    await store.lanes.fail(hopeless, {
+      code: 'platform_unavailable',
+      detail: `the platform asked ${ITEM_TRIES} times to try again`,
+    });
+    if (done.size + hopeless.length === 0)
+      throw ApplicationFailure.create({
+        type: 'platform_unavailable',
+        message: 'The platform asked to try every item again',
+      });
+  }
+}

@@ -1,0 +1,13 @@
+/** Whose label a parcel carries. Contract: orders.md, Supply orders, the table of labels. */
+import type { Shipping } from './pricing';
+
+/** Passed through from the platform, the 3PL or the distributor; or made by the supplier. */
+export const LABEL_SOURCES = ['platform', 'third_party', 'supplier', 'distributor'] as const;
+export type LabelSource = (typeof LABEL_SOURCES)[number];
+
+/** The table's column "label". */
+export function labelSourceOf(shipping: Shipping, platform: string): LabelSource {
+  if (shipping === 'platform_logistics') return 'platform';
+  if (shipping === 'three_pl') return 'third_party';
+  return platform === 'temu' ? 'distributor' : 'supplier';
+}
