@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import steps from './steps.cjs';
 
@@ -163,6 +163,22 @@ async function runProgram({ entry, arguments: own = [] }, args) {
   return run(process.execPath, [...settings, '--import', 'tsx', entry, ...own, ...args], { tie: true });
 }
 
+const MESSAGE_LENGTH = 1_500;
+
+/** What failed and why, in short: it stands again at the end of a long output. */
+function failures({ testResults }) {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === 'failed');
+    // A file that cannot be loaded has no tests, only a message.
+    const all = failed.map(({ fullName, failureMessages }) => [fullName, failureMessages.join('\n')]);
+    if (failed.length === 0 && assertionResults.length === 0 && message) all.push(['cannot be loaded', message]);
+    return all.map(([what, why]) => {
+      const ours = why.split('\n').filter((line) => !/node_modules|node:internal/.test(line));
+      return `FAILED ${relative(ROOT, name)}: ${what}\n${ours.join('\n').slice(0, MESSAGE_LENGTH)}`;
+    });
+  });
+}
+
 /** All tests, or those that jest's arguments name. The last line says how many passed and failed. */
 async function runTests({ limitMs, env = {} }, args = extra) {
   const fetched = await typescript('sandbox/engines/fetch-main.ts', []);
@@ -178,6 +194,7 @@ async function runTests({ limitMs, env = {} }, args = extra) {
     const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
     if (results === undefined) return summary(0, 1, code);
     if (results.numPendingTests > 0) console.log(`${results.numPendingTests} skipped`);
+    for (const said of failures(results)) console.log(said);
     // A file that cannot even be loaded has no tests, and is a failure all the same.
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
     return summary(results.numPassedTests, code !== 0 && failed === 0 ? 1 : failed, code);

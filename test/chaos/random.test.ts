@@ -7,8 +7,9 @@ import pLimit from 'p-limit';
 import { isHubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
 import type { Money } from '../../domain/money';
+import { orderPushId } from '../../domain/process-ids';
 import type { SupplyOrderMove } from '../../domain/supply-orders';
-import type { DueDoc, SupplyOrderDoc } from '../../store/models/documents';
+import type { DueDoc, PackageDoc, SupplyOrderDoc } from '../../store/models/documents';
 import type { ReturnInput } from '../../store/repositories/returns';
 import { type Child, endChildren, endSessionsOf, startChild } from '../support/children';
 import { eventually, type Hub, startHub } from '../support/hub';
@@ -103,6 +104,18 @@ describe(`a random day (SEED=${SEED})`, () => {
       } catch (error) {
         if (!isHubError(error) || !error.retryable || tries === 5) throw error;
       }
+  }
+  /** For a failure: what the push of an order is at. */
+  async function whereItStands({ _id, attempt }: PackageDoc): Promise<string> {
+    const handle = hub.client.workflow.getHandle(orderPushId(_id, attempt));
+    const { status, historyLength, raw } = await handle.describe();
+    const task = raw.pendingWorkflowTask;
+    const operation = await hub.store.database.models.operations.findOne({ workflowId: handle.workflowId }).lean();
+    return [
+      `${handle.workflowId} ${status.name}, ${historyLength} events`,
+      `task: ${task ? `${task.state} ${task.attempt}` : 'none'}`,
+      `operation: ${JSON.stringify(operation)}`,
+    ].join('; ');
   }
   const myr = (amount: number): Money => ({ amount, currency: 'MYR' });
 
@@ -325,11 +338,12 @@ describe(`a random day (SEED=${SEED})`, () => {
         worker = await startWorker();
       }
       await all;
-      // The worker keeps pace, so that what is pushed can be moved, recalled and returned.
+      // The worker keeps pace, so that what is pushed can be moved, recalled and returned. What a dead one's transaction still
+      // locks is free after a minute at the latest, and pushed after that.
       await eventually(async () => {
-        const pushing = await packages().countDocuments({ status: 'pushing' });
-        if (pushing > 0) throw new Error(`${pushing} are being pushed`);
-      }, 60_000);
+        const pushing = await packages().find({ status: 'pushing' }).lean();
+        if (pushing.length > 0) throw new Error(`being pushed: ${await Promise.all(pushing.map(whereItStands))}`);
+      }, 120_000);
     }
     await hub.processes.flush();
     // Cheap to ask: a look at everything takes its time after a long day.
