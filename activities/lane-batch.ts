@@ -41,9 +41,7 @@ interface Plan {
 }
 
 /** The rules that each mark is pushed under: the current ones, or those that its order keeps. */
-export type RulesOf = (due: DueDoc) => readonly PushRule[];
-
-export type BatchSender = ReturnType<typeof createBatchSender>;
+type RulesOf = (due: DueDoc) => readonly PushRule[];
 
 /** Whether the platform is to be told of another pre-order state than it was told last. */
 function differs(listing: ListingDoc, wanted: PreOrderDecision | null): boolean {

@@ -20,8 +20,6 @@ export interface PlatformCapabilities {
   readonly shipment: 'wholeOrder' | 'someLines';
   /** The longest window that one list of changed orders may span. Milliseconds. */
   readonly orderWindowMs: number;
-  /** A buyer's wish to cancel waits for the seller's answer. */
-  readonly answersCancellations: boolean;
   /** The platform can put a listing into pre-order. */
   readonly preOrder: boolean;
   /** The access token is renewed by this long before its end. Milliseconds. */

@@ -32,7 +32,7 @@ export const RULE_TAGS_MOST = 5;
 export const RULE_GIFTS_MOST = 5;
 export const SWITCHES_MOST = 500;
 /** What one order gets of tags and gift lines at most, however many rules match. */
-export const ORDER_TAGS_MOST = 20;
+const ORDER_TAGS_MOST = 20;
 export const ORDER_GIFTS_MOST = 20;
 
 /** Each that is left out holds; all that are there must hold. */

@@ -2,8 +2,7 @@
 import type { Shipping } from './pricing';
 
 /** Passed through from the platform, the 3PL or the distributor; or made by the supplier. */
-export const LABEL_SOURCES = ['platform', 'third_party', 'supplier', 'distributor'] as const;
-export type LabelSource = (typeof LABEL_SOURCES)[number];
+export type LabelSource = 'platform' | 'third_party' | 'supplier' | 'distributor';
 
 /** The table's column "label". */
 export function labelSourceOf(shipping: Shipping, platform: string): LabelSource {

@@ -77,10 +77,6 @@ export function add(a: Money, b: Money): Money {
   return money(a.amount + b.amount, a.currency);
 }
 
-export function negate(a: Money): Money {
-  return money(-a.amount, a.currency);
-}
-
 export function times(a: Money, quantity: number): Money {
   return money(a.amount * quantity, a.currency);
 }

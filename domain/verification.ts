@@ -333,7 +333,7 @@ export interface PackageFacts {
 }
 
 /** The journal's key of what left for one SKU of a supply order. */
-export const shipmentKey = (supplyOrder: string, sku: string) => `${supplyOrder}/ship/${sku}`;
+const shipmentKey = (supplyOrder: string, sku: string) => `${supplyOrder}/ship/${sku}`;
 const isGone = (status: string) => status === 'shipped' || status === 'completed';
 const isRefund = ({ type }: BookedRecord) => REFUND_TYPES.includes(type);
 

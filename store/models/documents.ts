@@ -497,7 +497,6 @@ export interface ShopDoc {
   store: string;
 }
 
-/** `_id` = SHA-256 of the state. Single use, ten minutes. */
 /** How far a store's orders were polled. `_id` = store. */
 export interface OrderPollDoc {
   _id: string;
@@ -515,6 +514,7 @@ export interface OrderPollDoc {
   failure: { code: string; detail: string; at: Date } | null;
 }
 
+/** `_id` = SHA-256 of the state. Single use, ten minutes. */
 export interface AuthorizationStateDoc {
   _id: string;
   account: string;
@@ -662,7 +662,6 @@ export interface StockPushDoc {
   /** How far the marking came: the last listing looked at; null before the first. */
   cursor: string | null;
   marked: boolean;
-  total: number;
   createdAt: Date;
   expiresAt: Date;
 }
@@ -769,8 +768,6 @@ export interface CancellationDoc {
   /** Not over yet. */
   open: boolean;
   reason: string;
-  /** The command that asked, so that a repeat is answered as the first was. */
-  command: string | null;
   /** The lines that the buyer asks back; null where it is the order. */
   lines?: string[] | null;
   /** What the platform is told, once it is known. */
@@ -932,11 +929,9 @@ export interface SupplyOrderDoc {
   cancelledFrom?: SupplyOrderStatus | null;
   /** Null where the goods lie in the supplier's own warehouse. The operator's number of its outbound order, or its words. */
   outbound?: { state: OutboundState; reference: string | null; detail: string | null } | null;
-  /** What of it lies on a shelf again, and the command of the last time. */
-  stockedIn?: { lines: LineUnits[]; command: string } | null;
-  /** The command of the last move, so that its repeat is answered as the first was. */
-  command: string | null;
-  /** The command of each move, for repeats that come late. */
+  /** What of it lies on a shelf again. */
+  stockedIn?: { lines: LineUnits[] } | null;
+  /** The command of each move, so that its repeat is answered as the first was, however late. */
   moves?: Partial<Record<SupplyOrderMove, string>>;
   /** Given by the supplier's mark rules when it came. */
   tags: string[];

@@ -572,7 +572,6 @@ const schemas = {
       target: value,
       cursor: optionalText,
       marked: flag,
-      total: whole,
       createdAt: time,
       expiresAt: time,
     },
@@ -598,11 +597,14 @@ const schemas = {
     // Those in force at one turn; most ended before it.
     [{ account: 1, untilTurn: 1, fromTurn: 1 }],
   ),
-  // By account and kind.
-  automations: schema<D.AutomationDoc>(
-    { _id: text, account: text, kind: text, settings: value, revision: whole, updatedAt: time },
-    [{ account: 1 }],
-  ),
+  automations: schema<D.AutomationDoc>({
+    _id: text,
+    account: text,
+    kind: text,
+    settings: value,
+    revision: whole,
+    updatedAt: time,
+  }),
   orders: schema<D.OrderDoc>(
     {
       _id: text,
@@ -633,7 +635,7 @@ const schemas = {
     },
     // The platform's number within a store identifies an order.
     [{ account: 1, store: 1, platformOrder: 1 }, { unique: true }],
-    [{ account: 1, _id: -1 }],
+    NEWEST_OF_ACCOUNT,
     // Open cancellations, for the sweep.
     [{ 'cancellation.askedAt': 1 }, { partialFilterExpression: { 'cancellation.open': true } }],
     // Searched by its number, in whichever store.
@@ -728,7 +730,6 @@ const schemas = {
       cancelledFrom: optionalText,
       outbound: value,
       stockedIn: value,
-      command: optionalText,
       moves: value,
       tags: texts,
       carrier: value,

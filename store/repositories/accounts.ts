@@ -21,8 +21,6 @@ export interface Quota {
   readonly limit: number | null;
 }
 
-export type AccountRepository = ReturnType<typeof createAccountRepository>;
-
 export function createAccountRepository(db: Database) {
   const { models, now } = db;
 

@@ -53,8 +53,6 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
-export type AuditRepository = ReturnType<typeof createAuditRepository>;
-
 export function createAuditRepository(db: Database) {
   const { models, now, cipher } = db;
   const waiting: Waiting[] = [];

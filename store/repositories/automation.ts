@@ -49,8 +49,6 @@ export async function automationOf(
   return { ...NO_AUTOMATION, ...Object.fromEntries(rows.map(({ kind, settings }) => [kind, settings])) };
 }
 
-export type AutomationRepository = ReturnType<typeof createAutomationRepository>;
-
 export function createAutomationRepository(db: Database) {
   const { models, now } = db;
 

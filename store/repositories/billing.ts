@@ -53,8 +53,6 @@ function requireCurrency(currency: Currency, credit: Credit): void {
 const isPartyOf = ({ supplier, distributor }: BillingAccountDoc, account: string) =>
   supplier === account || distributor === account;
 
-export type BillingRepository = ReturnType<typeof createBillingRepository>;
-
 export function createBillingRepository(db: Database) {
   const { models, now } = db;
   const notifications = createNotificationRepository(db);

@@ -20,8 +20,6 @@ export interface BulkResult {
   readonly [field: string]: unknown;
 }
 
-export type BulkRepository = ReturnType<typeof createBulkRepository>;
-
 const itemId = (bulk: string, index: number) => `${bulk}/${String(index).padStart(5, '0')}`;
 
 export function createBulkRepository(db: Database) {

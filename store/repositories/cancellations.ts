@@ -58,7 +58,7 @@ export async function beginCancellation(
   db: Database,
   session: ClientSession,
   order: Pick<OrderDoc, '_id' | 'account' | 'cancellation'>,
-  asked: { by: CancellationDoc['by']; reason: CancelReason; command: string | null; lines?: readonly string[] },
+  asked: { by: CancellationDoc['by']; reason: CancelReason; lines?: readonly string[] },
 ): Promise<CancellationDoc> {
   const attempt = (order.cancellation?.attempt ?? 0) + 1;
   await createOperationRepository(db).begin(session, {
@@ -82,8 +82,6 @@ export async function beginCancellation(
     detail: null,
   };
 }
-
-export type CancellationRepository = ReturnType<typeof createCancellationRepository>;
 
 export function createCancellationRepository(
   db: Database,
@@ -258,7 +256,7 @@ export function createCancellationRepository(
         const packages = await models.packages.find({ order: id }, { status: 1 }).session(session).lean();
         const gone = packages.filter(({ status }) => GONE.includes(status)).map(({ _id }) => _id);
         if (gone.length > 0) refuse(`Packages of the order have left: ${gone.join(', ')}`, gone);
-        const cancellation = await beginCancellation(db, session, order, { by: 'seller', ...asked });
+        const cancellation = await beginCancellation(db, session, order, { by: 'seller', reason: asked.reason });
         await write(session, order, cancellation);
         await commands.note(session, 'cancel', id, { ...asked, result: String(cancellation.attempt) });
         return { account, order: id, attempt: cancellation.attempt, over: false };

@@ -9,8 +9,6 @@ import { createDueRepository } from './dues';
 
 export const skuId = (account: string, sku: string) => `${account}/${sku}`;
 
-export type CatalogueRepository = ReturnType<typeof createCatalogueRepository>;
-
 /** Packages that no longer need their SKU. */
 const FINISHED = ['completed', 'cancelled', 'recalled'] as const;
 

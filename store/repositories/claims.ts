@@ -32,8 +32,6 @@ export interface Settled {
   readonly more: boolean;
 }
 
-export type ClaimRepository = ReturnType<typeof createClaimRepository>;
-
 export function createClaimRepository(db: Database) {
   const { models, now } = db;
   const dues = createDueRepository(db);

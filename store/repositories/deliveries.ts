@@ -27,8 +27,6 @@ export function deliveryIdOf(notification: string, channel: NotificationChannel)
 
 const OPEN: readonly DeliveryStatus[] = ['pending', 'parked'];
 
-export type DeliveryRepository = ReturnType<typeof createDeliveryRepository>;
-
 export function createDeliveryRepository(db: Database) {
   const { models, now } = db;
   const operations = createOperationRepository(db);

@@ -6,8 +6,6 @@ import { type Database, found } from '../database';
 
 export type DistributionRuleChange = Partial<Pick<DistributionRule, 'zeroBelow' | 'lowStock'>>;
 
-export type DistributionRuleRepository = ReturnType<typeof createDistributionRuleRepository>;
-
 export function createDistributionRuleRepository(db: Database) {
   const { models, now } = db;
 

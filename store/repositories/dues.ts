@@ -139,8 +139,6 @@ function createReader({ models }: Database, lane: string, size: number, sameItem
   };
 }
 
-export type DueRepository = ReturnType<typeof createDueRepository>;
-
 export function createDueRepository(db: Database) {
   const { models, now, transact } = db;
   /**

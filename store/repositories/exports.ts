@@ -14,8 +14,6 @@ export interface ExportedPrice {
   readonly price: number | null;
 }
 
-export type ExportRepository = ReturnType<typeof createExportRepository>;
-
 export function createExportRepository({ models }: Database) {
   return {
     countSkus: (account: string): Promise<number> => models.skus.countDocuments({ account }),

@@ -23,8 +23,6 @@ export interface StoredFile {
   stream(from: number, to: number): AsyncIterable<Buffer>;
 }
 
-export type FileRepository = ReturnType<typeof createFileRepository>;
-
 const chunkId = (file: string, number: number) => `${file}/${String(number).padStart(6, '0')}`;
 const contextOf = (account: string, file: string, number: number) => `file:${account}:${chunkId(file, number)}`;
 

@@ -53,8 +53,6 @@ class DryRunEnd extends Error {
 /** A batch that somebody else made into a conflict is looked at again this often. */
 const TRIES = 5;
 
-export type ImportRepository = ReturnType<typeof createImportRepository>;
-
 export function createImportRepository(db: Database) {
   const { models, cipher, now } = db;
   const operations = createOperationRepository(db);

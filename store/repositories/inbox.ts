@@ -33,8 +33,6 @@ export type IdempotencyVerdict =
   | { readonly kind: 'reused' }
   | { readonly kind: 'running'; readonly retryAfterMs: number };
 
-export type InboxRepository = ReturnType<typeof createInboxRepository>;
-
 export function createInboxRepository({ models, now, cipher }: Database) {
   async function setEach(ids: readonly string[], $set: Partial<InboxDoc>): Promise<void> {
     if (ids.length === 0) return;
@@ -112,8 +110,6 @@ export function createInboxRepository({ models, now, cipher }: Database) {
     },
   };
 }
-
-export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
 
 export function createIdempotencyRepository({ models, now, cipher }: Database) {
   const context = (account: string, id: string) => `${account}/answer/${id}`;

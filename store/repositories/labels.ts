@@ -25,8 +25,6 @@ export interface NewLabel {
   readonly pages: number;
 }
 
-export type LabelRepository = ReturnType<typeof createLabelRepository>;
-
 export function createLabelRepository(db: Database) {
   const { models, now } = db;
   const files = createFileRepository(db);

@@ -27,8 +27,6 @@ export interface LaneFailure {
   readonly detail: string;
 }
 
-export type LaneRepository = ReturnType<typeof createLaneRepository>;
-
 export function createLaneRepository(db: Database) {
   const { models, now } = db;
   const dues = createDueRepository(db);

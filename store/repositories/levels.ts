@@ -24,8 +24,6 @@ export interface SkuPriceInput {
 export const skuPriceId = (supplier: string, sku: string, level: string | null) =>
   `${skuId(supplier, sku)}|${level ?? ''}`;
 
-export type LevelRepository = ReturnType<typeof createLevelRepository>;
-
 export function createLevelRepository(db: Database) {
   const { models, now } = db;
 

@@ -20,8 +20,6 @@ export interface MirrorPass {
   readonly lanes: readonly string[];
 }
 
-export type MirrorRepository = ReturnType<typeof createMirrorRepository>;
-
 export function createMirrorRepository(db: Database) {
   const { models, now } = db;
   const dues = createDueRepository(db);

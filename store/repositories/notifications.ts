@@ -40,8 +40,6 @@ type DueListener = (due: readonly DueDelivery[]) => void;
 /** Other repositories have one of these of their own: who listens is known per database. */
 const listeners = new WeakMap<Database, DueListener>();
 
-export type NotificationRepository = ReturnType<typeof createNotificationRepository>;
-
 export function createNotificationRepository(db: Database) {
   const { models, now } = db;
   const operations = createOperationRepository(db);

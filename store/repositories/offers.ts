@@ -35,8 +35,6 @@ export interface ExplainedOffer extends Offer {
 export const disabledForId = (supplier: string, sku: string, distributor: string) =>
   `${skuId(supplier, sku)}|${distributor}`;
 
-export type OfferRepository = ReturnType<typeof createOfferRepository>;
-
 export function createOfferRepository(db: Database) {
   const { models } = db;
   const pricing = createPriceRepository(db);

@@ -22,8 +22,6 @@ export interface OperationStart {
   readonly document: string;
 }
 
-export type OperationRepository = ReturnType<typeof createOperationRepository>;
-
 export function createOperationRepository({ models, now }: Database) {
   return {
     /** Inserts the operation, or sets an old one to running again. */

@@ -567,7 +567,7 @@ export function createOrderIntake(db: Database) {
     const answered = order.cancellation?.wish ?? null;
     const isNew = there?.state !== 'cancel_requested' || (answered !== null && order.version > answered);
     if (!isNew) return null;
-    const asked = { by: 'buyer', reason: 'customer_request', command: null } as const;
+    const asked = { by: 'buyer', reason: 'customer_request' } as const;
     order.cancellation = await beginCancellation(db, session, order, asked);
     return { account: order.account, order: order._id, attempt: order.cancellation.attempt };
   }
@@ -608,7 +608,7 @@ export function createOrderIntake(db: Database) {
       });
     }
     if (free.size === 0) return null;
-    const asked = { by: 'buyer', reason: 'customer_request', command: null, lines: [...free] } as const;
+    const asked = { by: 'buyer', reason: 'customer_request', lines: [...free] } as const;
     order.cancellation = await beginCancellation(db, session, order, asked);
     return { account: order.account, order: order._id, attempt: order.cancellation.attempt };
   }

@@ -14,8 +14,6 @@ export interface PolledOrder {
 
 const NEVER = new Date(0);
 
-export type OrderPollRepository = ReturnType<typeof createOrderPollRepository>;
-
 export function createOrderPollRepository(db: Database) {
   const { models, now } = db;
   const inbox = createInboxRepository(db);

@@ -369,7 +369,6 @@ export function createOrderRepository(db: Database) {
       cancelledFrom: null,
       outbound: terms.rules.outside ? { state: 'creating', reference: null, detail: null } : null,
       stockedIn: null,
-      command: null,
       pushedAt,
       updatedAt: pushedAt,
     });

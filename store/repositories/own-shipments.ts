@@ -21,8 +21,6 @@ export interface OwnShipment {
 
 const GONE = ['shipped', 'completed'];
 
-export type OwnShipmentRepository = ReturnType<typeof createOwnShipmentRepository>;
-
 export function createOwnShipmentRepository(db: Database) {
   const { models, now } = db;
   const operations = createOperationRepository(db);

@@ -35,8 +35,6 @@ export interface ApplicationInput {
   readonly message: string | null;
 }
 
-export type PartnershipRepository = ReturnType<typeof createPartnershipRepository>;
-
 export function createPartnershipRepository(db: Database) {
   const { models, now, cipher } = db;
   const notifications = createNotificationRepository(db);

@@ -21,8 +21,6 @@ export function fixedRate(supplier: SupplierDoc, to: Currency): RateFound | null
   return fixed && value ? { value, text: fixed.rate, source: 'fixed' } : null;
 }
 
-export type PriceRepository = ReturnType<typeof createPriceRepository>;
-
 export function createPriceRepository(db: Database) {
   const { models } = db;
   const rates = createRateRepository(db);

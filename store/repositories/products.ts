@@ -53,8 +53,6 @@ export interface VisibleProduct {
   readonly claim: ClaimDoc | null;
 }
 
-export type ProductRepository = ReturnType<typeof createProductRepository>;
-
 export function createProductRepository(db: Database) {
   const { models, now } = db;
   const catalogue = createCatalogueRepository(db);

@@ -43,8 +43,6 @@ export type CapabilitiesOf = (platform: string) => StoreCapabilities;
 /** SKUs that are read at once for a file. */
 const CHUNK = 500;
 
-export type PushPreviewRepository = ReturnType<typeof createPushPreviewRepository>;
-
 export function createPushPreviewRepository(db: Database) {
   const { models } = db;
   const facts = createPushFacts(db);

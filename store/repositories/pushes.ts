@@ -9,7 +9,7 @@ import { createPushRuleRepository } from './push-rules';
 import { createPushItemRepository } from './stock-pushes';
 
 /** How many results a record's history keeps. */
-export const HISTORY_LENGTH = 30;
+const HISTORY_LENGTH = 30;
 
 /** A ring: each result is written over the one that is no longer among the newest. */
 const historyId = (record: string, number: number) => `${record}|${number % HISTORY_LENGTH}`;
@@ -66,8 +66,6 @@ function conditions(account: string, { outcome, from, to, ...fields }: RecordFil
       : { 'latest.at': { ...(from === undefined ? {} : { $gte: from }), ...(to === undefined ? {} : { $lte: to }) } }),
   } as QueryFilter<PushRecordDoc>;
 }
-
-export type PushRepository = ReturnType<typeof createPushRepository>;
 
 export function createPushRepository(db: Database) {
   const { models, now } = db;

@@ -20,8 +20,6 @@ export function pairNeeded({ baseCurrency, rates }: RateNeed, to: Currency | nul
 
 const rateId = ({ from, to }: CurrencyPair) => `${from}/${to}`;
 
-export type RateRepository = ReturnType<typeof createRateRepository>;
-
 export function createRateRepository({ models, now }: Database) {
   async function neededBy(filter: { distributor?: string }): Promise<CurrencyPair[]> {
     const terms = await models.partnerships.aggregate<{ _id: { supplier: string; to: Currency } }>([

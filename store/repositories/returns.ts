@@ -242,7 +242,7 @@ export function createReturnRepository(db: Database) {
       lanes.push(...(await putBack(session, row, { sku, quantity, warehouse, key })));
     }
     await commands.note(session, 'stock-in', id, { command: input.command, result: 'done' });
-    const stockedIn = { lines: sumUnits(gone, lines), command: input.command };
+    const stockedIn = { lines: sumUnits(gone, lines) };
     const updatedAt = now();
     await models.supplyOrders.collection.updateOne(
       { _id: id } as never,

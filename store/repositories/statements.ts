@@ -83,8 +83,6 @@ function totalsOf(sums: readonly Sum[]): Pick<Statement, 'opening' | 'totals' | 
   };
 }
 
-export type StatementRepository = ReturnType<typeof createStatementRepository>;
-
 export function createStatementRepository(db: Database) {
   const { models, now } = db;
 

@@ -24,8 +24,6 @@ export interface PushCount {
   readonly total: number;
 }
 
-export type StockPushRepository = ReturnType<typeof createStockPushRepository>;
-
 /** What became of listings of Push Nows; written before their marks are taken away. A repeat changes nothing. */
 export function createPushItemRepository(db: Database) {
   const { models } = db;
@@ -105,7 +103,7 @@ export function createStockPushRepository(db: Database) {
     async begin(job: string, account: string, target: PushTarget): Promise<void> {
       const createdAt = now();
       const row: Omit<StockPushDoc, '_id'> = {
-        ...{ account, target, cursor: null, marked: false, total: 0, createdAt },
+        ...{ account, target, cursor: null, marked: false, createdAt },
         expiresAt: new Date(createdAt.getTime() + KEPT_MS),
       };
       await models.stockPushes.updateOne({ _id: job }, { $setOnInsert: row }, { upsert: true });
@@ -125,7 +123,7 @@ export function createStockPushRepository(db: Database) {
       return db.transact(async (session) => {
         const { modifiedCount } = await models.stockPushes.updateOne(
           { _id: job, cursor: row.cursor, marked: false },
-          { $set: { cursor, marked }, $inc: { total: listings.length } },
+          { $set: { cursor, marked } },
           { session },
         );
         if (modifiedCount === 0 || listings.length === 0) return { marked, lanes: [] };

@@ -46,8 +46,6 @@ interface ConcernedSubject extends DueSubject {
 
 const LEVELS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const;
 
-export type StockRepository = ReturnType<typeof createStockRepository>;
-
 export function createStockRepository(db: Database) {
   const { models, now } = db;
   const dues = createDueRepository(db);

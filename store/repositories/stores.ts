@@ -38,8 +38,6 @@ export interface DownloadedListing {
 
 export const listingId = (store: string, item: string, model: string) => `${store}/${item}/${model}`;
 
-export type StoreRepository = ReturnType<typeof createStoreRepository>;
-
 export function createStoreRepository(db: Database) {
   const { models, now, cipher } = db;
   const dues = createDueRepository(db);

@@ -31,8 +31,6 @@ type Https = NonNullable<NotificationSubscriptionDoc['https']>;
 
 const contextOf = (account: string, what: 'email' | 'url' | 'secret') => `${account}/notification-${what}`;
 
-export type SubscriptionRepository = ReturnType<typeof createSubscriptionRepository>;
-
 export function createSubscriptionRepository(db: Database) {
   const { models, cipher, now } = db;
 

@@ -55,7 +55,7 @@ type Made = Pick<SupplyOrderDoc, 'tags' | 'carrier' | 'auto'>;
 type BeforeRules = Omit<SupplyOrderDoc, keyof Made>;
 
 /** What the supplier's rules say of a supply order; no rule of the distributor's runs here. */
-export function ruled({ settings, outside }: SupplyRules, row: BeforeRules) {
+function ruled({ settings, outside }: SupplyRules, row: BeforeRules) {
   const facts = factsOfSupply(row);
   const carrier = chooseCarrier(settings['shipping-rules'].rules, {
     ...facts,

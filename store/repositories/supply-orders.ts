@@ -130,11 +130,11 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
     if (move === 'ship') await takeOut(session, row);
     const shipment = move === 'ship' ? await shipmentOf(session, row, pkg, input) : (row.shipment ?? null);
     const moves = { ...row.moves, [move]: command };
-    const moved: SupplyOrderDoc = { ...row, status: to, command, moves, shipment, updatedAt: now() };
+    const moved: SupplyOrderDoc = { ...row, status: to, moves, shipment, updatedAt: now() };
     const printed = move === 'complete' ? row.printed : null;
     if (printed) await files.release(session, printed.file);
     const set = {
-      ...{ status: to, command, moves, shipment, updatedAt: moved.updatedAt },
+      ...{ status: to, moves, shipment, updatedAt: moved.updatedAt },
       ...(printed ? { printed: null } : {}),
     };
     await models.supplyOrders.collection.updateOne({ _id: id } as never, { $set: set }, { session });

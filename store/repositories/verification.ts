@@ -31,7 +31,7 @@ export const CHECKS = ['accounts', 'packages', 'shipments', 'stock', 'listings']
 export type Check = (typeof CHECKS)[number];
 
 /** So many discrepancies are kept with their documents; of the others only their number. */
-export const KEPT_MOST = 10_000;
+const KEPT_MOST = 10_000;
 /** Documents looked at together. */
 const BATCH = 250;
 
@@ -71,8 +71,6 @@ const IN_SUPPLY_ORDER = {
   ...{ partnership: 1, package: 1, attempt: 1, status: 1, lines: 1, 'charge.total': 1, 'recall.attempt': 1 },
   'outbound.state': 1,
 } as const;
-
-export type VerificationRepository = ReturnType<typeof createVerificationRepository>;
 
 export function createVerificationRepository(db: Database) {
   const { models, now } = db;

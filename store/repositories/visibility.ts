@@ -17,8 +17,6 @@ const SCOPES: Record<VisibilityRule['kind'], readonly string[]> = {
   scope: ['all', 'level'],
 };
 
-export type VisibilityRepository = ReturnType<typeof createVisibilityRepository>;
-
 export function createVisibilityRepository(db: Database) {
   const { models, now } = db;
   const claims = createClaimRepository(db);

@@ -82,8 +82,6 @@ export const LAZADA_CAPABILITIES: PlatformCapabilities = {
   shipment: 'someLines',
   // Undocumented: as long as Shopee's.
   orderWindowMs: 15 * 24 * 3600_000,
-  // A wish that the platform leaves to the seller is granted by cancelling; there is no call to refuse it.
-  answersCancellations: false,
   preOrder: false,
   refreshAheadMs: 24 * 3600_000,
 };

@@ -78,7 +78,6 @@ export const SHOPEE_CAPABILITIES: PlatformCapabilities = {
   stockCall: { grouping: 'oneItem', maxEntries: 50, largestQuantity: 10_000_000 },
   shipment: 'wholeOrder',
   orderWindowMs: 15 * 24 * 3600_000,
-  answersCancellations: true,
   preOrder: true,
   refreshAheadMs: 30 * 60_000,
 };
