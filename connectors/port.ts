@@ -3,6 +3,7 @@
  * knows a platform by name: what a platform can do is data (`capabilities`). Source: platforms.md.
  */
 import type { CancelOutcome, CancelReason } from '../domain/cancellations';
+import type { PlatformOrderState } from '../domain/orders';
 
 export const PLATFORMS = ['shopee', 'lazada', 'tiktok', 'tokopedia', 'temu'] as const;
 export type Platform = (typeof PLATFORMS)[number];
@@ -97,17 +98,6 @@ export type StockResult =
   | { readonly key: string; readonly outcome: 'refused'; readonly code: string; readonly message: string }
   /** Worth another try. */
   | { readonly key: string; readonly outcome: 'retry'; readonly code: string; readonly message: string };
-
-/** States of a platform's order in our words, least advanced first. */
-export const PLATFORM_ORDER_STATES = [
-  'unpaid',
-  'ready_to_ship',
-  'shipped',
-  'completed',
-  'cancel_requested',
-  'cancelled',
-] as const;
-export type PlatformOrderState = (typeof PLATFORM_ORDER_STATES)[number];
 
 export interface PlatformOrderLine {
   /** The platform's id of the line, unique within the order. */

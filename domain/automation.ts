@@ -4,6 +4,7 @@
  */
 import type { InputProblem } from './failures';
 import type { Money } from './money';
+import { hasLeft } from './orders';
 import type { Shipping } from './pricing';
 import {
   SUPPLY_ORDER_MOVES,
@@ -306,7 +307,7 @@ export type Followed = (typeof FOLLOWED)[number];
 
 /** What a supply order follows to, by what the platform says; null: nothing yet, or no more. */
 export function followedTo(order: { readonly state: string; readonly awaitsPickup: boolean }): Followed | null {
-  if (order.state === 'shipped' || order.state === 'completed') return 'shipped';
+  if (hasLeft(order.state)) return 'shipped';
   return order.state === 'ready_to_ship' && order.awaitsPickup ? 'to_pickup' : null;
 }
 

@@ -16,6 +16,13 @@ export interface LinePart {
   readonly quantity: number;
 }
 
+/**
+ * The order's line that a package's line is of: a combination's components have lines of their own, `line#sku`.
+ * `componentLine` is its inverse.
+ */
+export const orderLineOf = (line: string): string => line.split('#', 1)[0] ?? line;
+export const componentLine = (line: string, sku: string): string => `${line}#${sku}`;
+
 const sumOf = (lines: readonly NamedLine[]) => lines.reduce((sum, { quantity }) => sum + quantity, 0);
 
 /** Gives our lines, one after the other, the units of theirs. The sums are equal. */
@@ -57,7 +64,7 @@ export function matchLines(ours: readonly NamedLine[], theirs: readonly NamedLin
 }
 
 /**
- * Lines of a package or a supply order under the new ids; a combination's components stay behind theirs (`line#sku`). Units of one
+ * Lines of a package or a supply order under the new ids; a combination's components stay behind theirs. Units of one
  * SKU that come under one id are one line.
  */
 export function renameLines<Line extends { readonly line: string; readonly sku: string; readonly quantity: number }>(
@@ -75,7 +82,7 @@ export function renameLines<Line extends { readonly line: string; readonly sku: 
       continue;
     }
     for (const part of own) {
-      const name = component === undefined ? part.line : `${part.line}#${component}`;
+      const name = component === undefined ? part.line : componentLine(part.line, component);
       const quantity = (one.quantity / units) * part.quantity;
       const there = renamed.findIndex((other) => other.line === name && other.sku === one.sku);
       const before = renamed[there];

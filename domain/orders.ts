@@ -17,6 +17,20 @@ export const PACKAGE_STATUSES = [
 export type PackageStatus = (typeof PACKAGE_STATUSES)[number];
 export type OrderStatus = PackageStatus | 'unmapped' | 'unpaid';
 
+/** States of an order at its platform, least advanced first; an older state never replaces a newer. */
+export const PLATFORM_ORDER_STATES = [
+  'unpaid',
+  'ready_to_ship',
+  'shipped',
+  'completed',
+  'cancel_requested',
+  'cancelled',
+] as const;
+export type PlatformOrderState = (typeof PLATFORM_ORDER_STATES)[number];
+
+/** Of a package, a supply order, or an order at its platform: the goods are on their way or there. */
+export const hasLeft = (status: string): boolean => status === 'shipped' || status === 'completed';
+
 /** The least advanced of the packages' statuses. */
 export function orderStatusOf(order: {
   readonly unmapped: boolean;

@@ -1,7 +1,6 @@
 /** After-sale returns, and goods of cancelled supply orders that go back on the shelf. Contract: orders.md, Cancelled supply orders, returns. */
 import { type Currency, fractionOf, type Money, money, multiply, roundToCurrency, times, units } from './money';
 import type { ChargeLine, LineRate, RateFound } from './pricing';
-import type { SupplyOrderStatus } from './supply-orders';
 
 export interface LineUnits {
   /** As in the supply order. */
@@ -67,11 +66,6 @@ export function chargedFor(wanted: readonly LineUnits[], lines: readonly Supplie
     (sum, { line, quantity }) => sum + quantity * (lines.find((one) => one.line === line)?.price ?? 0),
     0,
   );
-}
-
-/** How many units of a supply order were shipped: all of them, once it was. */
-export function shippedLines<Line>(status: SupplyOrderStatus, lines: readonly Line[]): readonly Line[] {
-  return status === 'shipped' || status === 'completed' ? lines : [];
 }
 
 /** The refund's lines, which add up to it: filled in their order, each up to what was charged for it. */

@@ -4,6 +4,7 @@
  */
 import { convert, creditDueAt, hasSignOf, REFUND_TYPES, type RecordType } from './ledger';
 import { CURRENCY_DECIMALS, type Currency, formatDecimal, fractionOf } from './money';
+import { hasLeft } from './orders';
 import { isUndone, type OutboundState } from './supply-orders';
 
 export const DISCREPANCIES = {
@@ -334,14 +335,13 @@ export interface PackageFacts {
 
 /** The journal's key of what left for one SKU of a supply order. */
 const shipmentKey = (supplyOrder: string, sku: string) => `${supplyOrder}/ship/${sku}`;
-const isGone = (status: string) => status === 'shipped' || status === 'completed';
 const isRefund = ({ type }: BookedRecord) => REFUND_TYPES.includes(type);
 
 /** Units by the key of their journal entry, of all of these that were shipped. */
 export function shipmentsOf(supplyOrders: readonly Shippable[]): Map<string, number> {
   const units = new Map<string, number>();
   for (const { _id, status, lines } of supplyOrders)
-    if (isGone(status))
+    if (hasLeft(status))
       for (const { sku, quantity } of lines) {
         const key = shipmentKey(_id, sku);
         units.set(key, (units.get(key) ?? 0) + quantity);

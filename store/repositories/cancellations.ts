@@ -5,6 +5,7 @@
 import type { ClientSession } from 'mongoose';
 import type { CancellationEnd, CancelOutcome, CancelReason } from '../../domain/cancellations';
 import { type FailureCode, HubError } from '../../domain/failures';
+import { hasLeft } from '../../domain/orders';
 import { orderCancelId } from '../../domain/process-ids';
 import { type Database, found } from '../database';
 import type { CancellationDoc, OrderDoc, PackageDoc } from '../models/documents';
@@ -47,7 +48,6 @@ export interface CancellationToTell {
   readonly version: number;
 }
 
-const GONE = ['shipped', 'completed'];
 const NOTHING_AFTER: CancellationAfter = { lanes: [], recalls: [] };
 
 /**
@@ -147,11 +147,7 @@ export function createCancellationRepository(
   ): Promise<{ recall?: RecallToRun; refusal?: string }> {
     if (pkg.status === 'cancelled' || pkg.status === 'recalled') return {};
     const isFree =
-      pkg.supplyOrder === null &&
-      !GONE.includes(pkg.status) &&
-      pkg.status !== 'pushing' &&
-      !pkg.parked &&
-      !pkg.recall?.open;
+      pkg.supplyOrder === null && !hasLeft(pkg.status) && pkg.status !== 'pushing' && !pkg.parked && !pkg.recall?.open;
     if (isFree) {
       // Written, so that a push which begins meanwhile without having seen this conflicts with it.
       await models.packages.updateOne({ _id: pkg._id }, { $set: { updatedAt: now() } }, { session });
@@ -162,10 +158,10 @@ export function createCancellationRepository(
     if (pkg.recall?.open) return { recall: { account, package: pkg._id, attempt: pkg.recall.attempt } };
     if (asked && asked.attempt === pkg.recall?.attempt) return { refusal: pkg.recall.detail ?? 'The recall failed' };
     // Own goods that left: nobody else is to be told.
-    if (pkg.supplyOrder === null && GONE.includes(pkg.status)) return { refusal: `${pkg._id} has left` };
+    if (pkg.supplyOrder === null && hasLeft(pkg.status)) return { refusal: `${pkg._id} has left` };
     const begun = await recalls.beginForBuyer(session, pkg, by, `cancellation-${cancellation.attempt}`);
     if (begun !== null) return { recall: begun };
-    return { refusal: GONE.includes(pkg.status) ? `${pkg._id} has left` : `${pkg._id} can not be recalled` };
+    return { refusal: hasLeft(pkg.status) ? `${pkg._id} has left` : `${pkg._id} can not be recalled` };
   }
 
   async function advanceOnce(session: ClientSession, id: string, attempt: number): Promise<CancellationStep> {
@@ -252,9 +248,9 @@ export function createCancellationRepository(
         if (there?.lines && there.open)
           refuse(`The buyer’s wish for lines of it is being answered: ask again once attempt ${there.attempt} is over`);
         if (order.state === 'cancelled') refuse('The order is cancelled already');
-        if (GONE.includes(order.state)) refuse(`The platform says that the order is ${order.state}`);
+        if (hasLeft(order.state)) refuse(`The platform says that the order is ${order.state}`);
         const packages = await models.packages.find({ order: id }, { status: 1 }).session(session).lean();
-        const gone = packages.filter(({ status }) => GONE.includes(status)).map(({ _id }) => _id);
+        const gone = packages.filter(({ status }) => hasLeft(status)).map(({ _id }) => _id);
         if (gone.length > 0) refuse(`Packages of the order have left: ${gone.join(', ')}`, gone);
         const cancellation = await beginCancellation(db, session, order, { by: 'seller', reason: asked.reason });
         await write(session, order, cancellation);

@@ -5,7 +5,7 @@
 import type { ClientSession } from 'mongoose';
 import { newId } from '../../domain/ids';
 import type { Database } from '../database';
-import type { DueDoc } from '../models/documents';
+import type { DueDoc, OrderDoc } from '../models/documents';
 import { inPieces, writeTogether } from '../together';
 
 export interface DueSubject {
@@ -26,6 +26,10 @@ export interface DueOrder {
   readonly id: string;
   readonly ruleTurn: number;
 }
+
+/** The same of an order; null where it was synced before rules had turns, or not at all. */
+export const dueOrderOf = ({ _id, ruleTurn }: Pick<OrderDoc, '_id' | 'ruleTurn'>): DueOrder | null =>
+  ruleTurn == null ? null : { id: _id, ruleTurn };
 
 export interface DueOptions {
   readonly cause: string;

@@ -16,7 +16,8 @@ import {
   type OrderFacts,
 } from '../../domain/automation';
 import { CURRENCIES, type Currency, type Money } from '../../domain/money';
-import { UNSHIPPED_STATUSES } from '../../domain/supply-orders';
+import { orderLineOf } from '../../domain/order-lines';
+import { UNSHIPPED_STATUSES, unitsBySku } from '../../domain/supply-orders';
 import type { Database } from '../database';
 import type { GiftDoc, OrderDoc, PackageDoc, PackageLine } from '../models/documents';
 import { automationId, automationOf, tellDue } from './automation';
@@ -53,9 +54,6 @@ export interface SyncPlan {
   result(packages: readonly Pick<PackageDoc, '_id' | 'lines'>[]): GiftDoc[];
 }
 
-/** A gift's line, or that of the combination it is part of. */
-const giftOf = (line: string) => line.split('#')[0] ?? line;
-
 /** Decides tags and gifts by the lines as they were bought. */
 export async function planSync(
   db: Database,
@@ -75,13 +73,13 @@ export async function planSync(
     gifts,
     settings,
     leaveOut(of, line, reason) {
-      const gift = giftOf(line);
+      const gift = orderLineOf(line);
       left.set(gift, reason);
-      return of.filter((one) => giftOf(one.line) !== gift);
+      return of.filter((one) => orderLineOf(one.line) !== gift);
     },
     result: (packages) =>
       gifts.map((gift) => {
-        const within = packages.find((pkg) => pkg.lines.some(({ line }) => giftOf(line) === gift.line));
+        const within = packages.find((pkg) => pkg.lines.some(({ line }) => orderLineOf(line) === gift.line));
         const leftOut = within ? null : (left.get(gift.line) ?? 'no_such_sku');
         return { ...gift, package: within?._id ?? null, leftOut };
       }),
@@ -89,11 +87,8 @@ export async function planSync(
 }
 
 /** Units by SKU, lines of one SKU added up. */
-export function quantitiesOf(lines: readonly Pick<PackageLine, 'sku' | 'quantity'>[]): Map<string, number> {
-  const needed = new Map<string, number>();
-  for (const { sku, quantity } of lines) needed.set(sku, (needed.get(sku) ?? 0) + quantity);
-  return needed;
-}
+export const quantitiesOf = (lines: readonly Pick<PackageLine, 'sku' | 'quantity'>[]): Map<string, number> =>
+  new Map(unitsBySku(lines));
 
 export interface Placed {
   readonly place: string | null;
@@ -130,8 +125,8 @@ export function placePackage(
   const used = quantitiesOf(bought);
   const fits = (part: PackageLine) =>
     chosen.place !== null && available(chosen.place, part.sku) - (used.get(part.sku) ?? 0) >= part.quantity;
-  for (const gift of new Set(gifts.map(({ line }) => giftOf(line)))) {
-    const parts = gifts.filter(({ line }) => giftOf(line) === gift);
+  for (const gift of new Set(gifts.map(({ line }) => orderLineOf(line)))) {
+    const parts = gifts.filter(({ line }) => orderLineOf(line) === gift);
     if (!parts.every(fits)) kept = plan.leaveOut(kept, gift, 'out_of_stock');
     else for (const { sku, quantity } of parts) used.set(sku, (used.get(sku) ?? 0) + quantity);
   }

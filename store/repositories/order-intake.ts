@@ -3,11 +3,14 @@ import type { ClientSession } from 'mongoose';
 import { isGiftLine } from '../../domain/automation';
 import { newId } from '../../domain/ids';
 import type { Currency } from '../../domain/money';
+import { componentLine, orderLineOf } from '../../domain/order-lines';
+import { hasLeft, PLATFORM_ORDER_STATES, type PlatformOrderState } from '../../domain/orders';
 import { lineRate, type Shipping } from '../../domain/pricing';
 import { processId } from '../../domain/process-ids';
 import { type Database, isDuplicateKey } from '../database';
 import type { ClaimDoc, InboxDoc, OrderDoc, OrderLine, PackageDoc, PackageLine, SkuDoc } from '../models/documents';
 import { beginCancellation, type CancellationToRun } from './cancellations';
+import { dueOrderOf } from './dues';
 import { changeMirrored } from './mirrored-stock';
 import {
   autoPushOf,
@@ -25,19 +28,6 @@ import { createPushRuleRepository } from './push-rules';
 import { createRecallBeginning, type RecallToRun } from './recalls';
 import { createStockRepository, stockId } from './stock';
 
-/** States of an order at its platform, least advanced first; an older state never replaces a newer. */
-export const ORDER_STATES = [
-  'unpaid',
-  'ready_to_ship',
-  'shipped',
-  'completed',
-  'cancel_requested',
-  'cancelled',
-] as const;
-
-/** States in which the goods are on their way or there: nothing more is done for the order. */
-export const LEFT_STATES: readonly string[] = ['shipped', 'completed'];
-
 export interface IncomingOrder {
   readonly account: string;
   /** A store's id, or `api`. */
@@ -45,7 +35,7 @@ export interface IncomingOrder {
   readonly platform: string;
   readonly storeName: string;
   readonly platformOrder: string;
-  readonly state: (typeof ORDER_STATES)[number];
+  readonly state: PlatformOrderState;
   readonly platformState: string;
   /** The platform's time of its last change, epoch ms. */
   readonly version: number;
@@ -87,6 +77,10 @@ export interface IntakeResult {
 export const recipientContext = (account: string, order: string) => `${account}/order/${order}/recipient`;
 
 const packageIdOf = (order: string, index: number) => `${order.replace(/^ord/, 'pkg')}-${index + 1}`;
+
+/** No push holds it, and none is under way. */
+const isHeldByNone = ({ supplyOrder, status, parked }: PackageDoc) =>
+  supplyOrder === null && (status === 'new' || status === 'push_failed') && !parked;
 
 interface Source {
   readonly partnership: string | null;
@@ -196,7 +190,7 @@ export function createOrderIntake(db: Database) {
       return entry.components.flatMap((part) => {
         const component = skus.get(part.sku);
         return component
-          ? [{ line: `${line.line}#${part.sku}`, entry: component, quantity: line.quantity * part.quantity }]
+          ? [{ line: componentLine(line.line, part.sku), entry: component, quantity: line.quantity * part.quantity }]
           : [];
       });
     });
@@ -422,7 +416,7 @@ export function createOrderIntake(db: Database) {
       recall: null,
       shipment: null,
       allocationRule: rule,
-      autoPush: LEFT_STATES.includes(incoming.state)
+      autoPush: hasLeft(incoming.state)
         ? null
         : autoPushOf(db, session, plan, { ...source, id, account: incoming.account, partnered }),
       syncedAt: at,
@@ -447,7 +441,7 @@ export function createOrderIntake(db: Database) {
       { session },
     );
     const order = await models.orders.findById(pkg.order, { ruleTurn: 1 }).session(session).lean();
-    const keeps = order?.ruleTurn == null ? null : { id: order._id, ruleTurn: order.ruleTurn };
+    const keeps = order && dueOrderOf(order);
     const released = [...needed.keys()];
     const promised = partnership === null ? await stock.allocateWaiting(session, account, released) : [];
     return stock.markChanged(session, account, [...new Set([...released, ...promised])], `release ${id}`, false, keeps);
@@ -460,21 +454,20 @@ export function createOrderIntake(db: Database) {
   async function dropGoneLines(session: ClientSession, order: OrderDoc, told: ReadonlySet<string>): Promise<string[]> {
     const gone = order.lines.filter(({ line, listing }) => listing !== null && !told.has(line));
     // None in common: other names of the same lines, better left alone.
-    if (gone.length === 0 || gone.length === order.lines.length || LEFT_STATES.includes(order.state)) return [];
+    if (gone.length === 0 || gone.length === order.lines.length || hasLeft(order.state)) return [];
     const ids = new Set(gone.map(({ line }) => line));
-    const isGone = ({ line }: PackageLine) => ids.has(line.split('#')[0] ?? line);
+    const isGone = ({ line }: PackageLine) => ids.has(orderLineOf(line));
     const packages = await models.packages.find({ order: order._id }).session(session).lean();
     const lanes: string[] = [];
     const held = new Set<string>();
     for (const pkg of packages) {
       const dropped = pkg.lines.filter(isGone);
       if (dropped.length === 0 || pkg.status === 'cancelled') continue;
-      const isFree = pkg.supplyOrder === null && (pkg.status === 'new' || pkg.status === 'push_failed') && !pkg.parked;
-      if (isFree) lanes.push(...(await dropLines(session, order, pkg, dropped)));
+      if (isHeldByNone(pkg)) lanes.push(...(await dropLines(session, order, pkg, dropped)));
       // It holds nothing; should it be pushed again, then without them.
       else if (pkg.status === 'recalled') await keepLines(session, pkg, dropped);
       else {
-        for (const { line } of dropped) held.add(line.split('#')[0] ?? line);
+        for (const { line } of dropped) held.add(orderLineOf(line));
         const names = dropped.map(({ line }) => line).join(', ');
         await recalls.tellBoth(session, pkg, await recalls.supplyOrderOf(session, pkg), {
           event: 'recall_refused',
@@ -521,7 +514,7 @@ export function createOrderIntake(db: Database) {
     // What is released may be waited for; and it may itself need less now than it waits for.
     const skus = pkg.allocated ? [...released.keys()] : [...quantitiesOf(pkg.lines).keys()];
     const promised = partnership === null ? await stock.allocateWaiting(session, account, skus) : [];
-    const keeps = order.ruleTurn == null ? null : { id: order._id, ruleTurn: order.ruleTurn };
+    const keeps = dueOrderOf(order);
     return stock.markChanged(session, account, [...new Set([...skus, ...promised])], `release ${id}`, false, keeps);
   }
 
@@ -531,8 +524,7 @@ export function createOrderIntake(db: Database) {
     const lanes: string[] = [];
     const begun: RecallToRun[] = [];
     for (const pkg of packages)
-      if (pkg.supplyOrder === null && (pkg.status === 'new' || pkg.status === 'push_failed') && !pkg.parked)
-        lanes.push(...(await cancel(session, pkg)));
+      if (isHeldByNone(pkg)) lanes.push(...(await cancel(session, pkg)));
       else {
         const recall = await recalls.beginForBuyer(session, pkg);
         if (recall !== null) begun.push(recall);
@@ -591,7 +583,7 @@ export function createOrderIntake(db: Database) {
     const packages = await models.packages.find({ order: order._id }).session(session).lean();
     const free = new Set(wanted);
     for (const pkg of packages) {
-      const asked = wanted.filter((line) => pkg.lines.some((one) => (one.line.split('#')[0] ?? one.line) === line));
+      const asked = wanted.filter((line) => pkg.lines.some((one) => orderLineOf(one.line) === line));
       if (asked.length === 0 || pkg.status === 'cancelled') continue;
       const isUnpushed = ['new', 'push_failed', 'recalled'].includes(pkg.status) && !pkg.parked && !pkg.recall?.open;
       if (isUnpushed) {
@@ -636,8 +628,7 @@ export function createOrderIntake(db: Database) {
     { lines, skus, there }: { lines: OrderLine[]; skus: Map<string, SkuDoc>; there: OrderDoc | null },
   ): Promise<string[]> {
     const { _id: id, account } = order;
-    const hasLeft = LEFT_STATES.includes(incoming.state);
-    const isDue = !hasLeft || (await isHubLate(session, incoming, there));
+    const isDue = !hasLeft(incoming.state) || (await isHubLate(session, incoming, there));
     const rules = await planSync(db, session, account, order, lines);
     // What left without us holds no gift of ours.
     const plan = isDue ? rules : { ...rules, gifts: [], result: () => [] };
@@ -660,8 +651,7 @@ export function createOrderIntake(db: Database) {
     order.syncedAt = now();
     order.ruleTurn = await pushRules.turn(session, account);
     const changed = packages.flatMap((pkg) => (pkg.allocated ? pkg.lines.map(({ sku }) => sku) : []));
-    const keeps = { id, ruleTurn: order.ruleTurn };
-    return stock.markChanged(session, account, [...new Set(changed)], `order ${id}`, false, keeps);
+    return stock.markChanged(session, account, [...new Set(changed)], `order ${id}`, false, dueOrderOf(order));
   }
 
   /**
@@ -669,7 +659,7 @@ export function createOrderIntake(db: Database) {
    * @returns lanes to wake
    */
   async function endUnpushed(session: ClientSession, order: OrderDoc): Promise<string[]> {
-    if (!LEFT_STATES.includes(order.state)) return [];
+    if (!hasLeft(order.state)) return [];
     const packages = await models.packages
       .find({ order: order._id, partnership: { $ne: null }, supplyOrder: null, parked: false })
       .session(session)
@@ -705,7 +695,7 @@ export function createOrderIntake(db: Database) {
     const there: OrderDoc | null = await models.orders.findOne(identity).session(session).lean();
     // Times are told in whole seconds: of two states in one, the more advanced is the newer.
     const rank = ({ state, awaitsPickup }: { state: string; awaitsPickup?: boolean }) =>
-      2 * ORDER_STATES.indexOf(state as IncomingOrder['state']) + (awaitsPickup ? 1 : 0);
+      2 * PLATFORM_ORDER_STATES.indexOf(state as PlatformOrderState) + (awaitsPickup ? 1 : 0);
     const isNews =
       !there ||
       // A cancelled order stays cancelled.

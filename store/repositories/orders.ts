@@ -1,11 +1,11 @@
 /** Orders, their packages, the push to the supplier, and supply orders. Contract: orders.md, Push. */
 import type { ClientSession } from 'mongoose';
-import { isGiftLine } from '../../domain/automation';
 import { FAILURES, type FailureCode, HubError, hintOf } from '../../domain/failures';
 import {
   type Blocker,
   causesOf,
   findBlockers,
+  hasLeft,
   mask,
   type PackageStatus,
   supplierArrangesCarrier,
@@ -22,11 +22,12 @@ import { createLabelRepository } from './labels';
 import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
-import { createOrderIntake, LEFT_STATES, recipientContext } from './order-intake';
+import { createOrderIntake, recipientContext } from './order-intake';
 import { createOrderLists, type OrderView } from './order-lists';
 import { createOrderMapping } from './order-mapping';
 import { createOutboundPushes, HELD_OUTSIDE, pushedBy, supplyOrderIdOf, waitingFor } from './outbound-pushes';
 import { createOwnShipmentRepository } from './own-shipments';
+import { platformLinesOf } from './platform-lines';
 import { createPriceRepository } from './prices';
 import { beginWithdrawal, createRecallRepository, OWN_ALLOCATION } from './recalls';
 import { createStockRepository, stockId } from './stock';
@@ -93,11 +94,6 @@ interface PushTerms {
   /** The supplier's, for what comes new to them. */
   readonly rules: SupplyRules;
 }
-
-/** The platform's own ids; a combination's components were given lines of their own: `line#sku`. It knows of no gift. */
-export const platformLinesOf = (lines: readonly { line: string }[]): string[] => [
-  ...new Set(lines.flatMap(({ line }) => (isGiftLine(line) ? [] : (line.split('#')[0] ?? line)))),
-];
 
 const OWN_GOODS = 'The package holds the account’s own goods; there is nobody to push it to';
 
@@ -478,7 +474,7 @@ export function createOrderRepository(db: Database) {
           });
         const order = await models.orders.findById(pkg.order, { state: 1, cancellation: 1 }).session(session).lean();
         if (order?.state === 'cancelled') throw new HubError('not_pushable', 'The order is cancelled');
-        if (order !== null && LEFT_STATES.includes(order.state))
+        if (order !== null && hasLeft(order.state))
           throw new HubError('not_pushable', `The platform says that the order is ${order.state}`, {
             members: { currentStatus: order.state },
           });

@@ -1,13 +1,14 @@
 /** Packages of an account's own goods leave from its own warehouse. Contract: orders.md, Orders in; http-api.md, orders. */
 import type { ClientSession } from 'mongoose';
-import { isGiftLine } from '../../domain/automation';
 import { HubError } from '../../domain/failures';
+import { hasLeft } from '../../domain/orders';
 import { supplyOrderProcessId } from '../../domain/process-ids';
 import { unitsBySku } from '../../domain/supply-orders';
 import { type Database, found } from '../database';
 import type { OrderDoc, PackageDoc, ShipmentDoc } from '../models/documents';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
+import { platformLinesOf } from './platform-lines';
 import { createStockRepository } from './stock';
 import { placeWithEnough } from './waiting-goods';
 
@@ -18,8 +19,6 @@ export interface OwnShipment {
   readonly carrier: string | null;
   readonly trackingNumber: string;
 }
-
-const GONE = ['shipped', 'completed'];
 
 export function createOwnShipmentRepository(db: Database) {
   const { models, now } = db;
@@ -90,7 +89,7 @@ export function createOwnShipmentRepository(db: Database) {
       });
     const at = now();
     // A parcel of gifts alone is none of the platform's.
-    const isOfPlatform = pkg.store !== 'api' && pkg.lines.some(({ line }) => !isGiftLine(line));
+    const isOfPlatform = pkg.store !== 'api' && platformLinesOf(pkg.lines).length > 0;
     if (isOfPlatform)
       await operations.begin(session, {
         workflowId: supplyOrderProcessId(pkg._id),
@@ -162,7 +161,7 @@ export function createOwnShipmentRepository(db: Database) {
 
     /** The platform says how far the order is: own packages follow it. @returns lanes to wake */
     async follow(session: ClientSession, order: Pick<OrderDoc, '_id' | 'state'>): Promise<string[]> {
-      if (!GONE.includes(order.state)) return [];
+      if (!hasLeft(order.state)) return [];
       const packages = await models.packages.find({ order: order._id, partnership: null }).session(session).lean();
       const lanes: string[] = [];
       const at = now();

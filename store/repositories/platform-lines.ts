@@ -1,8 +1,14 @@
-/** The platform's first word about an order that was created through the API: its line ids become the platform's. */
+/** A platform's ids of lines: those of a package, and those that an order of the API is given with the platform's first word about it. */
 import type { ClientSession } from 'mongoose';
-import { matchLines, renameLines } from '../../domain/order-lines';
+import { isGiftLine } from '../../domain/automation';
+import { matchLines, orderLineOf, renameLines } from '../../domain/order-lines';
 import type { Database } from '../database';
 import type { OrderDoc, OrderLine } from '../models/documents';
+
+/** The platform's own ids of a package's lines. It knows of no gift. */
+export const platformLinesOf = (lines: readonly { readonly line: string }[]): string[] => [
+  ...new Set(lines.flatMap(({ line }) => (isGiftLine(line) ? [] : orderLineOf(line)))),
+];
 
 /** Lines without a listing came through the API. */
 const isOurs = ({ listing }: OrderLine) => listing === null;

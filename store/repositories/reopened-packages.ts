@@ -3,10 +3,12 @@
  * with a charge of its own. Contract: orders.md, Recall.
  */
 import type { ClientSession } from 'mongoose';
+import { orderLineOf } from '../../domain/order-lines';
 import { unitsBySku } from '../../domain/supply-orders';
 import type { Database } from '../database';
 import type { CancellationDoc, OrderDoc, PackageDoc } from '../models/documents';
 import { automationOf } from './automation';
+import { dueOrderOf } from './dues';
 import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createStockRepository } from './stock';
@@ -20,8 +22,7 @@ const isOf = ({ recalls }: CancellationDoc, { _id, recall }: PackageDoc) =>
   recall.command === null &&
   recalls.some((one) => one.package === _id && one.attempt === recall.attempt);
 
-/** A combination's components have lines of their own: `line#sku`. */
-const isStillOf = ({ lines }: OrderDoc, line: string) => lines.some((one) => one.line === (line.split('#')[0] ?? line));
+const isStillOf = ({ lines }: OrderDoc, line: string) => lines.some((one) => one.line === orderLineOf(line));
 
 export function createReopening(db: Database) {
   const { models, now } = db;
@@ -80,9 +81,10 @@ export function createReopening(db: Database) {
         await notifications.notify(session, {
           ...{ account, event: 'order_goes_on', occurrence: `${_id}/${recall.attempt}`, document: _id, detail },
         });
-        const keeps = order.ruleTurn == null ? null : { id: order._id, ruleTurn: order.ruleTurn };
         const skus = unitsBySku(pkg.lines).map(([sku]) => sku);
-        lanes.push(...(await stock.markChanged(session, account, skus, `order ${order._id} goes on`, false, keeps)));
+        lanes.push(
+          ...(await stock.markChanged(session, account, skus, `order ${order._id} goes on`, false, dueOrderOf(order))),
+        );
       }
       return [...new Set(lanes)];
     },

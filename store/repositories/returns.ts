@@ -6,6 +6,7 @@ import type { ClientSession } from 'mongoose';
 import { HubError, type InputProblem } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import { CURRENCY_DECIMALS, formatDecimal, type Money } from '../../domain/money';
+import { hasLeft } from '../../domain/orders';
 import {
   chargedFor,
   findLineProblems,
@@ -13,7 +14,6 @@ import {
   type LineUnits,
   refundLines,
   returnChargeLine,
-  shippedLines,
   sumUnits,
 } from '../../domain/returns';
 import { unitsBySku } from '../../domain/supply-orders';
@@ -91,9 +91,8 @@ export function createReturnRepository(db: Database) {
   /** Checked before anything is written. */
   function refuseReturn(row: SupplyOrderDoc, { lines, refund }: ReturnInput): void {
     const problems = findLineProblems(lines, row.lines, row.returned?.lines ?? []);
-    const isShipped = shippedLines(row.status, row.lines).length > 0;
     refuseLines(problems, 'return_exceeds_shipped');
-    if (!isShipped)
+    if (!hasLeft(row.status))
       throw new HubError('return_exceeds_shipped', `The supply order is ${row.status}: nothing of it was shipped`, {
         members: { currentStatus: row.status },
       });

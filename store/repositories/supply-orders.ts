@@ -1,6 +1,5 @@
 /** The moves of a supply order, mirrored to the distributor's package, and what its platform is told. Contract: orders.md, Supply orders. */
 import type { ClientSession } from 'mongoose';
-import { isGiftLine } from '../../domain/automation';
 import { type FailureCode, HubError } from '../../domain/failures';
 import type { PackageStatus } from '../../domain/orders';
 import { orderRecallId, supplyOrderProcessId } from '../../domain/process-ids';
@@ -9,6 +8,7 @@ import { type Database, found } from '../database';
 import type { OperationStatus, PackageDoc, ShipmentDoc, SupplyOrderDoc } from '../models/documents';
 import { createFileRepository } from './files';
 import { createOperationRepository } from './operations';
+import { platformLinesOf } from './platform-lines';
 import type { RecallRepository } from './recalls';
 import { createStockRepository } from './stock';
 
@@ -85,8 +85,7 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
   ): Promise<ShipmentDoc> {
     const at = now();
     // A parcel of gifts alone is none of the platform's.
-    const isOfPlatform =
-      pkg.store !== 'api' && toldByPlatform === undefined && pkg.lines.some(({ line }) => !isGiftLine(line));
+    const isOfPlatform = pkg.store !== 'api' && toldByPlatform === undefined && platformLinesOf(pkg.lines).length > 0;
     if (isOfPlatform)
       await operations.begin(session, {
         workflowId: supplyOrderProcessId(pkg._id),
@@ -210,18 +209,16 @@ export function createSupplyOrderRepository(db: Database, recalls: Pick<RecallRe
       const others = await models.packages
         .find({ order: pkg.order, _id: { $ne: id } }, { status: 1, lines: 1, shipment: 1 })
         .lean();
-      const lines = pkg.lines.filter(({ line }) => !isGiftLine(line));
       return {
         store: pkg.store,
         platformOrder: order.platformOrder,
-        // A combination's components were given lines of their own: `line#sku`.
-        lineIds: [...new Set(lines.map(({ line }) => line.split('#')[0] ?? line))],
+        lineIds: platformLinesOf(pkg.lines),
         carrier: pkg.shipment.carrier,
         trackingNumber: pkg.shipment.trackingNumber,
         othersNumbers: others.flatMap(({ shipment }) => shipment?.trackingNumber || []),
         leftAt: pkg.shipment.at.getTime(),
         othersAreOut: others.every(
-          ({ status, lines: theirs }) => !STILL_HERE.includes(status) || theirs.every(({ line }) => isGiftLine(line)),
+          ({ status, lines }) => !STILL_HERE.includes(status) || platformLinesOf(lines).length === 0,
         ),
       };
     },

@@ -18,7 +18,6 @@ import {
   type OrderChangePage,
   type PlatformCapabilities,
   PlatformError,
-  type PlatformOrderState,
   type PlatformParcel,
   type PlatformPush,
   type PlatformShipment,
@@ -28,7 +27,7 @@ import {
   type StockEntry,
   type StockResult,
 } from '../../port';
-
+import { cancelOutcome } from '../cancel-outcome';
 import { checkStockCall, isDigits } from '../stock-call';
 import { digestOf, equalInConstantTime } from '../wire-values';
 import {
@@ -362,20 +361,19 @@ async function readLocked(wire: LazadaWire, shop: ShopAccess, itemId: string): P
   }
 }
 
+async function itemsOf(wire: LazadaWire, shop: ShopAccess, platformOrder: string) {
+  const parameters = { order_id: platformOrder };
+  const path = '/order/items/get';
+  return (await wire.call({ method: 'GET', path, shop, parameters, schema: lazadaOrderItems })).data;
+}
+
 async function getOrder(wire: LazadaWire, shop: ShopAccess, platformOrder: string) {
   if (!isDigits(platformOrder)) {
     throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order number is no number');
   }
   const parameters = { order_id: platformOrder };
   const { data } = await wire.call({ method: 'GET', path: '/order/get', shop, parameters, schema: lazadaOrder });
-  const items = await wire.call({
-    method: 'GET',
-    path: '/order/items/get',
-    shop,
-    parameters,
-    schema: lazadaOrderItems,
-  });
-  const order = toOrder(data, items.data);
+  const order = toOrder(data, await itemsOf(wire, shop, platformOrder));
   if (order) return order;
   throw new PlatformError(
     'unavailable',
@@ -385,33 +383,31 @@ async function getOrder(wire: LazadaWire, shop: ShopAccess, platformOrder: strin
   );
 }
 
+/** The lines of a parcel with what is to be done to each. Cancelled ones are left out, as long as there are others. */
+async function linesOf(
+  wire: LazadaWire,
+  shop: ShopAccess,
+  { platformOrder, lineIds }: Pick<PlatformParcel, 'platformOrder' | 'lineIds'>,
+) {
+  if (![platformOrder, ...lineIds].every(isDigits))
+    throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order or a line of it is no number');
+  const items = await itemsOf(wire, shop, platformOrder);
+  const all = items
+    .filter((item) => lineIds.includes(item.order_item_id))
+    .map((item) => ({ item, step: shipStepOf(item) }));
+  const living = all.filter(({ step }) => step !== 'none');
+  if (living.length === 0)
+    throw new PlatformError('rejected', 'lazada', 'order_state', `The line is ${all[0]?.item.status ?? 'not there'}`);
+  return living;
+}
+
 /** Packs the lines that are not packed, then says that their parcels go. What was done by an earlier try is left. */
 async function shipOrder(
   wire: LazadaWire,
   shop: ShopAccess,
   shipment: PlatformShipment,
 ): Promise<KnownShipment | null> {
-  if (![shipment.platformOrder, ...shipment.lineIds].every(isDigits))
-    throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order or a line of it is no number');
-  const items = await wire.call({
-    method: 'GET',
-    path: '/order/items/get',
-    shop,
-    parameters: { order_id: shipment.platformOrder },
-    schema: lazadaOrderItems,
-  });
-  const wanted = items.data.filter((item) => shipment.lineIds.includes(item.order_item_id));
-  const all = wanted.map((item) => ({ item, step: shipStepOf(item) }));
-  // Cancelled lines are left out, as long as there are others.
-  const steps = all.filter(({ step }) => step !== 'none');
-  const cancelled = all.find(({ step }) => step === 'none');
-  if (steps.length === 0)
-    throw new PlatformError(
-      'rejected',
-      'lazada',
-      'order_state',
-      `The line is ${cancelled?.item.status ?? 'not there'}`,
-    );
+  const steps = await linesOf(wire, shop, shipment);
   const gone = steps.flatMap(({ item, step }) => (step === 'done' ? [item] : []));
   const trackingNumbers = [...new Set(gone.flatMap(({ tracking_code: code }) => code?.trim() || []))];
   // Lines that left under another number are not this parcel's: nothing more is said of it.
@@ -434,36 +430,19 @@ async function shipOrder(
 }
 
 /** Lazada makes a label of what is packed: lines that are not yet are packed for it, where they may be; the shipment finds that done. */
-async function getLabel(
-  wire: LazadaWire,
-  shop: ShopAccess,
-  { platformOrder, lineIds, mayPack }: PlatformParcel,
-): Promise<Buffer> {
-  if (![platformOrder, ...lineIds].every(isDigits))
-    throw new PlatformError('rejected', 'lazada', 'invalid_call', 'The order or a line of it is no number');
-  const items = await wire.call({
-    method: 'GET',
-    path: '/order/items/get',
-    shop,
-    parameters: { order_id: platformOrder },
-    schema: lazadaOrderItems,
-  });
-  const named = items.data.filter((item) => lineIds.includes(item.order_item_id));
-  const wanted = named.filter((item) => shipStepOf(item) !== 'none');
-  const gone = named.find((item) => shipStepOf(item) === 'none');
-  if (wanted.length === 0)
-    throw new PlatformError('rejected', 'lazada', 'order_state', `The line is ${gone?.status ?? 'not there'}`);
-  const toPack = wanted.filter((item) => shipStepOf(item) === 'pack').map((item) => item.order_item_id);
-  if (toPack.length > 0 && !mayPack)
+async function getLabel(wire: LazadaWire, shop: ShopAccess, parcel: PlatformParcel): Promise<Buffer> {
+  const lines = await linesOf(wire, shop, parcel);
+  const toPack = lines.flatMap(({ item, step }) => (step === 'pack' ? [item.order_item_id] : []));
+  if (toPack.length > 0 && !parcel.mayPack)
     throw new PlatformError(
       'rejected',
       'lazada',
       'not_packed',
       'It was never packed there, and is not to leave any more',
     );
-  const packed = wanted.flatMap((item) => item.package_id ?? []);
+  const packed = lines.flatMap(({ item }) => item.package_id ?? []);
   if (toPack.length > 0)
-    packed.push(...(await pack(wire, shop, { platformOrder, lineIds, carrier: null, trackingNumber: '' }, toPack)));
+    packed.push(...(await pack(wire, shop, { platformOrder: parcel.platformOrder, carrier: null }, toPack)));
   const packages = [...new Set(packed)].map((id) => ({ package_id: id }));
   const answer = await wire.call({
     method: 'POST',
@@ -480,7 +459,7 @@ async function getLabel(
 async function pack(
   wire: LazadaWire,
   shop: ShopAccess,
-  { platformOrder, carrier }: PlatformShipment,
+  { platformOrder, carrier }: Pick<PlatformShipment, 'platformOrder' | 'carrier'>,
   lines: readonly string[],
 ): Promise<string[]> {
   const provider = carrier === null ? '' : `"shipment_provider_code":${JSON.stringify(carrier)},`;
@@ -628,12 +607,6 @@ async function cancelLines(
   const after = await look();
   if (after.asked.length === 0) return after.cancelled;
   throw refusal ?? notCancelledYet(after.platformState);
-}
-
-/** What has become of an order that is to be cancelled; null while that may still be done. */
-function cancelOutcome(state: PlatformOrderState): CancelOutcome | null {
-  if (state === 'cancelled') return 'cancelled';
-  return state === 'shipped' || state === 'completed' ? 'gone_on' : null;
 }
 
 /** A wish is granted by cancelling. Nothing says no to one: then there is nothing to tell. */

@@ -2,6 +2,7 @@
 import pLimit from 'p-limit';
 import type { z } from 'zod';
 import type { CancelOutcome, CancelReason } from '../../../domain/cancellations';
+import { hasLeft } from '../../../domain/orders';
 import {
   cleanText,
   createPlatformHttp,
@@ -18,7 +19,6 @@ import {
   type OrderChangePage,
   type PlatformCapabilities,
   PlatformError,
-  type PlatformOrderState,
   type PlatformPush,
   type PlatformShipment,
   type PreOrderChange,
@@ -28,6 +28,7 @@ import {
   type StockEntry,
   type StockResult,
 } from '../../port';
+import { cancelOutcome } from '../cancel-outcome';
 import { checkStockCall, isDigits } from '../stock-call';
 import { digestOf, equalInConstantTime } from '../wire-values';
 import {
@@ -424,7 +425,7 @@ async function shipOrder(
 ): Promise<KnownShipment | null> {
   const { platformOrder, trackingNumber } = shipment;
   const { state, platformState } = await getOrder(wire, shop, platformOrder);
-  if (state === 'shipped' || state === 'completed' || platformState === 'PROCESSED')
+  if (hasLeft(state) || platformState === 'PROCESSED')
     return { trackingNumbers: await trackingNumbersOf(wire, shop, platformOrder) };
   if (state !== 'ready_to_ship')
     throw new PlatformError('rejected', 'shopee', 'order_state', `The order is ${platformState}`);
@@ -530,18 +531,16 @@ const CANCEL_WORDS: Readonly<Record<CancelReason, string>> = {
   undeliverable_area: 'UNDELIVERABLE_AREA',
 };
 
-const hasLeft = (state: PlatformOrderState) => state === 'shipped' || state === 'completed';
-
 async function cancelOrder(
   wire: ShopeeWire,
   shop: ShopAccess,
   { platformOrder, reason }: { platformOrder: string; reason: CancelReason },
 ): Promise<CancelOutcome> {
   const { state, lines } = await getOrder(wire, shop, platformOrder);
-  if (state === 'cancelled') return 'cancelled';
+  const before = cancelOutcome(state);
+  if (before !== null) return before;
   // A wish of the buyer's that waits is granted with it: the vendor refuses a second way to cancel meanwhile.
   if (state === 'cancel_requested') return answerCancellation(wire, shop, { platformOrder, accept: true });
-  if (hasLeft(state)) return 'gone_on';
   // Written by hand: ids may be longer than a double holds.
   const items = lines.map(({ itemId, modelId }) => `{"item_id":${itemId},"model_id":${modelId}}`).join(',');
   const missing = reason === 'out_of_stock' ? `,"item_list":[${items}]` : '';
@@ -557,9 +556,8 @@ async function cancelOrder(
   } catch (error) {
     if (!(error instanceof PlatformError) || error.kind !== 'rejected') throw error;
     // It may have left, or been cancelled, since it was looked at; any other refusal is the caller's to hear.
-    const after = await getOrder(wire, shop, platformOrder);
-    if (after.state === 'cancelled') return 'cancelled';
-    if (hasLeft(after.state)) return 'gone_on';
+    const after = cancelOutcome((await getOrder(wire, shop, platformOrder)).state);
+    if (after !== null) return after;
     throw error;
   }
 }

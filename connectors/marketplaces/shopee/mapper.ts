@@ -1,10 +1,10 @@
 /** From Shopee's words to ours. Pure. */
+import type { PlatformOrderState } from '../../../domain/orders';
 import type {
   PlatformErrorKind,
   PlatformListing,
   PlatformOrder,
   PlatformOrderLine,
-  PlatformOrderState,
   Recipient,
   StockEntry,
   StockResult,
