@@ -317,13 +317,18 @@ export interface AutoWork {
   readonly follow: Followed | null;
 }
 
+/** How a recall stands in the way of such moves; null where none is open. */
+export const recallInTheWay = (recall: { readonly open: boolean; readonly state: string } | null): AutoRecall =>
+  recall?.open ? (recall.state === 'warehouse' ? 'warehouse' : 'open') : null;
+type AutoRecall = 'open' | 'warehouse' | null;
+
 /**
  * The moves that are due, in their order; `wait` where a recall stands in their way: one that is being recalled is not packed
  * and waits for no pickup, and what has left on its way is shipped unless a warehouse was asked to keep it.
  */
 export function autoMoves(
   status: SupplyOrderStatus,
-  recall: 'open' | 'warehouse' | null,
+  recall: AutoRecall,
   { pack, follow }: AutoWork,
 ): readonly SupplyOrderMove[] | 'wait' {
   if (!UNSHIPPED_STATUSES.includes(status)) return [];

@@ -7,6 +7,8 @@ export interface StockLevels {
   readonly inTransit: number;
 }
 
+export const STOCK_LEVELS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const satisfies (keyof StockLevels)[];
+
 /** Only the levels of what has them. */
 export const levelsOf = ({ onHand, allocated, reserved, inTransit }: StockLevels): StockLevels => ({
   onHand,

@@ -193,7 +193,7 @@ export function toPage<T>(rows: T[], limit: number, cursorOf: (row: T) => string
 }
 
 /** As the database sorts texts: by code point, where JavaScript compares halves of letters. */
-const inOrder = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+export const inOrder = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** A page of rows that are all here. `positionOf` is unique. */
 export function pageOf<T>(rows: readonly T[], { limit, after }: PageRequest, positionOf: (row: T) => string): Page<T> {

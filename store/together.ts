@@ -1,4 +1,4 @@
-/** Many single writes as one: where the disk is waited for once, and not once for each. */
+/** Many documents at once: single writes as one, so that the disk is waited for once and not once for each; rows in batches. */
 import type { AnyBulkWriteOperation, ClientSession, Collection } from 'mongodb';
 import type { Database } from './database';
 
@@ -25,4 +25,16 @@ export async function writeTogether(
 /** A list in pieces that fit into one transaction. */
 export function* inPieces<T>(items: readonly T[], size = AT_ONCE): Generator<readonly T[]> {
   for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
+}
+
+/** Rows of a cursor in batches. */
+export async function* inBatches<T>(rows: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const row of rows) {
+    batch.push(row);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }

@@ -10,6 +10,7 @@ import {
   giftsOf,
   isGiftLine,
   marksOf,
+  recallInTheWay,
 } from '../../domain/automation';
 import { type PackageStatus, supplierArrangesCarrier } from '../../domain/orders';
 import { UNSHIPPED_STATUSES } from '../../domain/supply-orders';
@@ -210,8 +211,7 @@ export function createAutomationPreview(db: Database, orders: Pick<OrderReposito
     return previewOf(rows, (row) => {
       const order = sources.get(orderIds.get(row.package) ?? '');
       const follow = order && enabled ? followedTo(order) : null;
-      const recall = row.recall?.open ? (row.recall.state === 'warehouse' ? 'warehouse' : 'open') : null;
-      const moves = autoMoves(row.status, recall, { pack: null, follow });
+      const moves = autoMoves(row.status, recallInTheWay(row.recall), { pack: null, follow });
       if (moves === 'wait' || moves.length === 0) return [];
       const detail = `The platform says ${order?.platformState}`;
       return [{ ...NOTHING, supplyOrder: row._id, before: row.status, after: follow, detail }];

@@ -55,13 +55,8 @@ export function createBulkRepository(db: Database) {
           })) as never,
           { session },
         );
-        const start = { workflowId: bulkOperationId(row._id), kind: BULK_OPERATIONS[kind] };
+        const start = { workflowId: bulkOperationId(row._id), kind: BULK_OPERATIONS[kind], total: items.length };
         await operations.begin(session, { ...start, accounts: [account], document: row._id });
-        await models.operations.collection.updateOne(
-          { workflowId: start.workflowId } as never,
-          { $set: { progress: { done: 0, failed: 0, total: items.length } } },
-          { session },
-        );
         return row;
       });
     },

@@ -6,9 +6,11 @@ import { type PushRule, pushNoteOf, type SkuFacts, underRule } from '../../domai
 import type { Discrepancy } from '../../domain/verification';
 import type { Database } from '../database';
 import type { ListingDoc, PushRecordDoc, StoreDoc } from '../models/documents';
+import { inBatches } from '../together';
 import { createPreOrderRepository, preOrderId } from './pre-orders';
 import { createPushFacts } from './push-facts';
 import type { CapabilitiesOf } from './push-preview';
+import { createPushRuleRepository, revisionId } from './push-rules';
 import type { Beat, Found, Scope } from './verification';
 
 /** How many listings were not compared, by why. */
@@ -25,6 +27,7 @@ export function createListingCheck(db: Database) {
   const { models } = db;
   const facts = createPushFacts(db);
   const preOrders = createPreOrderRepository(db);
+  const pushRules = createPushRuleRepository(db);
 
   /** Why a listing is not compared, by its record alone; null where it is. */
   function apartOf(listing: ListingDoc, record: PushRecordDoc | undefined): string | null {
@@ -47,13 +50,9 @@ export function createListingCheck(db: Database) {
   const recordsOf = async (ids: readonly string[]) =>
     new Map((await models.pushRecords.find({ _id: { $in: [...ids] } }).lean()).map((row) => [row._id, row]));
 
-  async function rulesOf(records: Iterable<PushRecordDoc>): Promise<Map<string, PushRule>> {
-    const ids = [...records].flatMap(({ latest }) =>
-      latest.rule === null ? [] : [`${latest.rule}/${latest.revision}`],
-    );
-    const rows = await models.pushRuleRevisions.find({ _id: { $in: [...new Set(ids)] } }).lean();
-    return new Map(rows.map(({ _id, rule, revision, values }) => [_id, { id: rule, revision, ...values }]));
-  }
+  /** The revision that a listing was pushed under, as an id; null where it was under none. */
+  const revisionOf = ({ latest: { rule, revision } }: PushRecordDoc): string | null =>
+    rule === null || revision === null ? null : revisionId(rule, revision);
 
   /** What the recorded revision gives now; a pre-order that the platform refused leaves what there would be without it. */
   function quantityUnder(
@@ -82,7 +81,8 @@ export function createListingCheck(db: Database) {
   ): Promise<Map<string, Verdict>> {
     const ids = listings.map(({ _id }) => _id);
     const before = await recordsOf(ids);
-    const rules = await rulesOf(before.values() as Iterable<PushRecordDoc>);
+    const pushedUnder = [...before.values()].flatMap((record) => revisionOf(record) ?? []);
+    const rules = await pushRules.revisions(store.account, pushedUnder);
     const codes = [...new Set(listings.flatMap(({ sku }) => sku ?? []))];
     const skus = await facts.skuFacts(store.account, codes, false);
     const states = await preOrders.states([store._id], codes);
@@ -98,10 +98,9 @@ export function createListingCheck(db: Database) {
         const sku = skus.get(listing.sku ?? '');
         if (apart !== null || !record || !sku) return [listing._id, { apart: apart ?? 'neverPushed' }];
         const is = record.accepted ?? 0;
-        const { rule: ruleId, revision } = record.latest;
-        const rule = rules.get(`${ruleId}/${revision}`);
+        const rule = rules.get(revisionOf(record) ?? '');
         // Without a rule nothing but a zero is sent.
-        if (sku.active && ruleId !== null && !rule) return [listing._id, { apart: 'noRule' }];
+        if (sku.active && record.latest.rule !== null && !rule) return [listing._id, { apart: 'noRule' }];
         const expected = sku.active && rule ? quantityUnder(rule, sku, record, { store, states, capabilitiesOf }) : 0;
         return [listing._id, expected === is ? null : { expected, found: is }];
       }),
@@ -121,8 +120,7 @@ export function createListingCheck(db: Database) {
       .find({ store: store._id, sku: { $ne: null }, status: { $ne: 'deleted' } })
       .lean()
       .cursor({ batchSize: BATCH });
-    let batch: ListingDoc[] = [];
-    const judged = async function* (rows: readonly ListingDoc[]): Found {
+    for await (const rows of inBatches(cursor, BATCH)) {
       const verdicts = await judge(store, rows, capabilitiesOf);
       for (const listing of rows) {
         let verdict = verdicts.get(listing._id) ?? null;
@@ -133,14 +131,7 @@ export function createListingCheck(db: Database) {
         else yield discrepancyOf(listing, verdict);
       }
       beat();
-    };
-    for await (const listing of cursor) {
-      batch.push(listing);
-      if (batch.length < BATCH) continue;
-      yield* judged(batch);
-      batch = [];
     }
-    if (batch.length > 0) yield* judged(batch);
   }
 
   /** Store by store: those that are connected, of accounts with the Inventory switch on. */

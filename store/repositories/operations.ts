@@ -1,6 +1,6 @@
 /** Operations: what runs as a workflow, as the API and the console list it. Search attributes lag, so lists come from here. */
 import type { ClientSession } from 'mongoose';
-import { FAILURES, type FailureCode } from '../../domain/failures';
+import { type FailureCode, hintOf } from '../../domain/failures';
 import { operationIdOf } from '../../domain/process-ids';
 import {
   type Database,
@@ -20,6 +20,8 @@ export interface OperationStart {
   /** Who may see it. */
   readonly accounts: readonly string[];
   readonly document: string;
+  /** How much there is to do; 1 where absent. */
+  readonly total?: number;
 }
 
 export function createOperationRepository({ models, now }: Database) {
@@ -37,7 +39,7 @@ export function createOperationRepository({ models, now }: Database) {
               kind: start.kind,
               workflowId: start.workflowId,
               document: start.document,
-              progress: { done: 0, failed: 0, total: 1 },
+              progress: { done: 0, failed: 0, total: start.total ?? 1 },
               result: null,
               createdAt: at,
             },
@@ -58,9 +60,7 @@ export function createOperationRepository({ models, now }: Database) {
         progress?: OperationDoc['progress'];
       },
     ): Promise<void> {
-      const error = outcome.error
-        ? { ...outcome.error, hint: (FAILURES[outcome.error.code] as { hint?: string }).hint ?? null }
-        : null;
+      const error = outcome.error ? { ...outcome.error, hint: hintOf(outcome.error.code) || null } : null;
       const done = status === 'done' ? 1 : 0;
       await models.operations.collection.updateOne(
         { _id: operationIdOf(workflowId) } as never,

@@ -13,6 +13,7 @@ import {
 import { type Charge, computeCharge, noFees, type RateFound } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
 import type { ReturnFee } from '../../domain/returns';
+import { unitsBySku } from '../../domain/supply-orders';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { ClaimDoc, OrderDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
 import { createAccountRepository } from './accounts';
@@ -122,13 +123,6 @@ export function createOrderRepository(db: Database) {
   const pricing = createPriceRepository(db);
   const stock = createStockRepository(db);
   const intake = createOrderIntake(db);
-
-  function quantities(pkg: PackageDoc): Map<string, { supplierSku: string; quantity: number }> {
-    const needed = new Map<string, { supplierSku: string; quantity: number }>();
-    for (const { sku, supplierSku, quantity } of pkg.lines)
-      if (supplierSku !== null) needed.set(sku, { supplierSku, quantity: (needed.get(sku)?.quantity ?? 0) + quantity });
-    return needed;
-  }
 
   /** What the parties agreed on. It may be read before the transaction: nothing a push is guarded by stands in it. */
   async function termsOf(pkg: PackageDoc): Promise<PushTerms> {
@@ -296,8 +290,12 @@ export function createOrderRepository(db: Database) {
       throw new HubError('not_pushable', 'The package has no supplier’s warehouse');
 
     // Guarded documents first and always in this order, so that those who would conflict do so early.
-    const needed = [...quantities(pkg)].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [, { supplierSku, quantity }] of needed)
+    const supplierSkus = new Map(pkg.lines.map(({ sku, supplierSku }) => [sku, supplierSku]));
+    const needed = unitsBySku(pkg.lines).flatMap(([sku, quantity]) => {
+      const supplierSku = supplierSkus.get(sku) ?? null;
+      return supplierSku === null ? [] : [{ sku, supplierSku, quantity }];
+    });
+    for (const { supplierSku, quantity } of needed)
       await stock.change(session, {
         account: supplier,
         warehouse: supplierWarehouse,
@@ -322,7 +320,7 @@ export function createOrderRepository(db: Database) {
     await changeMirrored(
       db,
       session,
-      needed.map(([sku, { quantity }]) => ({
+      needed.map(({ sku, quantity }) => ({
         account: pkg.account,
         warehouse,
         sku,
@@ -388,7 +386,7 @@ export function createOrderRepository(db: Database) {
     const lanes = await stock.markChanged(
       session,
       supplier,
-      needed.map(([, { supplierSku }]) => supplierSku),
+      needed.map(({ supplierSku }) => supplierSku),
       `push ${id}`,
     );
     return { outcome, supplyOrder: supplyOrder._id, lanes };

@@ -27,7 +27,7 @@ const valuesOf = (rule: RuleInput): RuleInput => ({
   lowStock: rule.lowStock,
   preOrder: rule.preOrder,
 });
-const revisionId = (rule: string, revision: number) => `${rule}/${revision}`;
+export const revisionId = (rule: string, revision: number) => `${rule}/${revision}`;
 
 /** What an account's rules are, or were, at one turn. */
 export interface RulesAt {
@@ -38,8 +38,6 @@ export interface RulesAt {
 
 export function createPushRuleRepository(db: Database) {
   const { models, now } = db;
-
-  const notInRule = (field: string, detail: string): InputProblem => ({ pointer: field, code: 'not_in_rule', detail });
 
   /** What a rule names must be the account's own, and fit together; every problem at once. */
   async function check(session: ClientSession, account: string, input: RuleInput): Promise<void> {
@@ -65,7 +63,13 @@ export function createPushRuleRepository(db: Database) {
       ...missing(input.stores, stores, '/stores', 'store'),
       ...missing(scope, stores, '/skus/stores', 'store'),
       ...(input.lowStock !== null && !input.stores.includes(input.lowStock.store)
-        ? [notInRule('/lowStock/store', 'The priority store must be one of the rule’s stores')]
+        ? [
+            {
+              pointer: '/lowStock/store',
+              code: 'not_in_rule',
+              detail: 'The priority store must be one of the rule’s stores',
+            },
+          ]
         : []),
     ];
     if (errors.length > 0) throw new HubError('invalid_input', 'The rule names what is not there', { errors });
@@ -184,10 +188,10 @@ export function createPushRuleRepository(db: Database) {
       return rows.map(({ _id }) => _id);
     },
 
-    /** One revision of a rule, also of one that is gone. */
-    async revision(account: string, rule: string, revision: number): Promise<PushRule> {
-      const row = await models.pushRuleRevisions.findOne({ _id: revisionId(rule, revision), account }).lean();
-      return toRule(found(row, 'revision of a push rule'));
+    /** Revisions of the account's rules by their ids, also of rules that are gone. */
+    async revisions(account: string, ids: readonly string[]): Promise<Map<string, PushRule>> {
+      const rows = await models.pushRuleRevisions.find({ _id: { $in: [...new Set(ids)] } }).lean();
+      return new Map(rows.flatMap((row) => (row.account === account ? [[row._id, toRule(row)] as const] : [])));
     },
 
     /** The account's turn, e.g. for an order that keeps the rules in force when it is synced. */

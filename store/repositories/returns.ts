@@ -7,6 +7,7 @@ import { HubError, type InputProblem } from '../../domain/failures';
 import { idFor } from '../../domain/ids';
 import { CURRENCY_DECIMALS, formatDecimal, type Money } from '../../domain/money';
 import { hasLeft } from '../../domain/orders';
+import type { ChargeLine } from '../../domain/pricing';
 import {
   chargedFor,
   findLineProblems,
@@ -110,7 +111,12 @@ export function createReturnRepository(db: Database) {
     }
   }
 
-  async function bookReturn(session: ClientSession, row: SupplyOrderDoc, made: ReturnDoc): Promise<void> {
+  async function bookReturn(
+    session: ClientSession,
+    row: SupplyOrderDoc,
+    made: ReturnDoc,
+    charge: ChargeLine | null,
+  ): Promise<void> {
     const { partnership, currency } = row;
     const common = { partnership, currency, package: row.package, document: made._id };
     const refund = { amount: made.refund, currency };
@@ -122,7 +128,6 @@ export function createReturnRepository(db: Database) {
         amount: made.refund,
         lines: refundLines(made.lines, row.lines, refund),
       });
-    const charge = made.warehouse === null ? null : returnChargeLine(row.returnFee ?? null, made.lines, currency);
     if (charge !== null)
       await billing.book(session, {
         ...common,
@@ -175,7 +180,7 @@ export function createReturnRepository(db: Database) {
           ...(await stock.adjustWithin(session, { ...change, reason: 'order returned', document: _id, key })).lanes,
         );
       }
-    await bookReturn(session, row, made);
+    await bookReturn(session, row, made, charge);
     await models.returns.collection.insertOne(made as never, { session });
     const returned: ReturnedDoc = {
       lines: sumUnits(row.returned?.lines ?? [], input.lines),

@@ -1,17 +1,13 @@
 /** Whether stock is what open orders, its journal and its own parts say. Contract: billing.md, verify. */
 import type { Aggregate, ClientSession, PipelineStage } from 'mongoose';
+import { STOCK_LEVELS, type StockLevels } from '../../domain/stock';
 import { UNSHIPPED_STATUSES } from '../../domain/supply-orders';
 import type { Discrepancy, DiscrepancyKind } from '../../domain/verification';
-import type { Database } from '../database';
+import { type Database, inOrder } from '../database';
 import type { StockDoc } from '../models/documents';
 import type { Beat, Found, Scope } from './verification';
 
-const FIELDS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const;
-type Journalled = Record<(typeof FIELDS)[number], number>;
 type Keyed = { readonly _id: string };
-
-/** Compares as the database sorts: by bytes. */
-const compareKeys = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** Reads a sorted stream along with another: `at(key)` is its row of that key, and what lies before is handed out as left over. */
 function alongside<T extends Keyed>(rows: AsyncIterable<T>, leftOver: (row: T) => void) {
@@ -22,7 +18,7 @@ function alongside<T extends Keyed>(rows: AsyncIterable<T>, leftOver: (row: T) =
       next ??= await iterator.next();
       if (next.done) return null;
       const row = next.value as T;
-      const order = key === null ? -1 : compareKeys(row._id, key);
+      const order = key === null ? -1 : inOrder(row._id, key);
       if (order > 0) return null;
       next = null;
       if (order === 0) return row;
@@ -55,7 +51,7 @@ export function createStockCheck(db: Database) {
       $group: {
         _id: placeOf('$warehouse', '$sku'),
         ...Object.fromEntries(
-          FIELDS.map((field) => [field, { $sum: { $subtract: [`$after.${field}`, `$before.${field}`] } }]),
+          STOCK_LEVELS.map((field) => [field, { $sum: { $subtract: [`$after.${field}`, `$before.${field}`] } }]),
         ),
       },
     } as PipelineStage,
@@ -63,9 +59,9 @@ export function createStockCheck(db: Database) {
 
   function judge(
     id: string,
-    row: Pick<StockDoc, 'account' | 'available' | 'mirrored' | keyof Journalled> | null,
+    row: Pick<StockDoc, 'account' | 'available' | 'mirrored' | keyof StockLevels> | null,
     units: number,
-    sums: Journalled | null,
+    sums: StockLevels | null,
   ): Discrepancy[] {
     const problems: Discrepancy[] = [];
     const add = (kind: DiscrepancyKind, expected: string, is: string) =>
@@ -76,9 +72,9 @@ export function createStockCheck(db: Database) {
     const wanted = mirrored ? Math.max(0, free) : free;
     if (available !== wanted) add('available_wrong', String(wanted), String(available));
     const levels = { onHand, allocated, reserved, inTransit };
-    const text = (of: Journalled) => FIELDS.map((field) => `${field} ${of[field]}`).join(', ');
+    const text = (of: StockLevels) => STOCK_LEVELS.map((field) => `${field} ${of[field]}`).join(', ');
     const proven = sums ?? { onHand: 0, allocated: 0, reserved: 0, inTransit: 0 };
-    if (FIELDS.some((field) => levels[field] !== proven[field]))
+    if (STOCK_LEVELS.some((field) => levels[field] !== proven[field]))
       add('stock_not_journalled', text(proven), text(levels));
     return problems;
   }
@@ -99,7 +95,7 @@ export function createStockCheck(db: Database) {
         .aggregate<Keyed & { units: number }>([...held({ account, ...lines }), { $match: { _id: id } }])
         .session(session);
       const [sums] = await models.stockJournal
-        .aggregate<Keyed & Journalled>(journalled({ account, sku, warehouse }))
+        .aggregate<Keyed & StockLevels>(journalled({ account, sku, warehouse }))
         .session(session);
       return judge(id, row, (ofOrders?.units ?? 0) + (ofPackages?.units ?? 0), sums ?? null);
     });
@@ -121,7 +117,7 @@ export function createStockCheck(db: Database) {
       cursorOf(models.packages.aggregate([...held(mine('account')), ...sorted])),
       doubt,
     );
-    const ofJournal = alongside<Keyed & Journalled>(
+    const ofJournal = alongside<Keyed & StockLevels>(
       cursorOf(models.stockJournal.aggregate([...journalled(mine('account')), ...sorted])),
       doubt,
     );

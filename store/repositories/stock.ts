@@ -2,7 +2,15 @@
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { mirrorLaneId, storeLaneId } from '../../domain/process-ids';
-import { type AdjustmentKind, adjust, available, availableSets, levelsOf, type StockLevels } from '../../domain/stock';
+import {
+  type AdjustmentKind,
+  adjust,
+  available,
+  availableSets,
+  levelsOf,
+  STOCK_LEVELS,
+  type StockLevels,
+} from '../../domain/stock';
 import { unitsBySku } from '../../domain/supply-orders';
 import {
   type Database,
@@ -43,8 +51,6 @@ export interface StockAnswer {
 interface ConcernedSubject extends DueSubject {
   readonly shows: readonly string[];
 }
-
-const LEVELS = ['onHand', 'allocated', 'reserved', 'inTransit'] as const;
 
 export function createStockRepository(db: Database) {
   const { models, now } = db;
@@ -144,7 +150,7 @@ export function createStockRepository(db: Database) {
       `stock of ${input.sku} in ${input.warehouse}`,
       ({ account }) => account === input.account,
     );
-    const isShort = LEVELS.some((field) => by[field] < 0 && before[field] < -by[field]);
+    const isShort = STOCK_LEVELS.some((field) => by[field] < 0 && before[field] < -by[field]);
     if (isShort || (free < 0 && before.available < -free))
       throw new HubError('insufficient_stock', `${before.available} of ${input.sku} are available`, {
         members: { sku: input.sku, warehouse: input.warehouse, available: before.available },

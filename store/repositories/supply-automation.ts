@@ -11,6 +11,7 @@ import {
   followedTo,
   marksOf,
   type OrderFacts,
+  recallInTheWay,
 } from '../../domain/automation';
 import { supplierArrangesCarrier } from '../../domain/orders';
 import type { Database } from '../database';
@@ -103,8 +104,7 @@ export function createSupplyAutomation(db: Database, supplyOrders: Pick<SupplyOr
     if (!row?.auto?.open) return { outcome: 'nothing' };
     // Whoever takes it for its operator tells that it is due again.
     if (row.outbound?.state === 'creating') return { outcome: 'waits' };
-    const recall = row.recall?.open ? (row.recall.state === 'warehouse' ? 'warehouse' : 'open') : null;
-    const moves = autoMoves(row.status, recall, row.auto);
+    const moves = autoMoves(row.status, recallInTheWay(row.recall), row.auto);
     if (moves === 'wait') return { outcome: 'waits' };
     let moved: Moved | null = null;
     for (const move of moves)

@@ -20,6 +20,7 @@ import {
 } from '../../domain/verification';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
 import type { BillingAccountDoc, DiscrepancyDoc, RecordDoc, VerificationDoc } from '../models/documents';
+import { inBatches } from '../together';
 import { createBillingRepository } from './billing';
 import { type Apart, createListingCheck } from './listing-check';
 import { createOperationRepository } from './operations';
@@ -47,18 +48,6 @@ export type Found = AsyncGenerator<Discrepancy, void, void>;
 export const verificationId = (id: string) => processId('billing-verification', { verification: id });
 
 const ownedBy = (scope: Scope) => (scope === null ? {} : { $or: [{ supplier: scope }, { distributor: scope }] });
-
-/** Rows of a cursor in batches. */
-export async function* inBatches<T>(rows: AsyncIterable<T>, size = BATCH): AsyncGenerator<T[]> {
-  let batch: T[] = [];
-  for await (const row of rows) {
-    batch.push(row);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
-}
 
 const grouped = <T>(rows: readonly T[], keyOf: (row: T) => string): Map<string, T[]> => {
   const groups = new Map<string, T[]>();
@@ -183,7 +172,7 @@ export function createVerificationRepository(db: Database) {
         { $group: { _id: '$partnership', record: { $first: '$_id' } } },
       ])
       .cursor({ batchSize: 500 });
-    for await (const batch of inBatches(groups as AsyncIterable<{ _id: string; record: string }>)) {
+    for await (const batch of inBatches(groups as AsyncIterable<{ _id: string; record: string }>, BATCH)) {
       const rows = await models.billingAccounts.find({ _id: { $in: batch.map(({ _id }) => _id) } }, { _id: 1 }).lean();
       const there = new Set(rows.map(({ _id }) => _id));
       for (const { _id, record } of batch)
@@ -200,7 +189,7 @@ export function createVerificationRepository(db: Database) {
     let seen = 0;
     const filter = scope === null ? {} : { $or: [{ account: scope }, { supplier: scope }] };
     const cursor = models.packages.find(filter, { _id: 1 }).lean().cursor({ batchSize: 1_000 });
-    for await (const batch of inBatches(cursor)) {
+    for await (const batch of inBatches(cursor, BATCH)) {
       yield* judged(batch.map(({ _id }) => _id));
       seen += batch.length;
       beat(seen);
@@ -227,7 +216,7 @@ export function createVerificationRepository(db: Database) {
     let seen = 0;
     const filter = { kind: 'ship' as const, ...(scope === null ? {} : { account: scope }) };
     const cursor = models.stockJournal.find(filter, { document: 1 }).lean().cursor({ batchSize: 1_000 });
-    for await (const batch of inBatches(cursor)) {
+    for await (const batch of inBatches(cursor, BATCH)) {
       const unknown = async (session: ClientSession | null, rows: readonly { _id: string; document: string }[]) => {
         const among = { $in: [...new Set(rows.map(({ document }) => document))] };
         const supplied = await models.supplyOrders.find({ package: among }, IN_SUPPLY_ORDER).session(session).lean();
