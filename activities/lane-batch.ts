@@ -8,6 +8,7 @@ import {
   type PushRule,
   type QuantityDecision,
   type SkuFacts,
+  unsupplied,
 } from '../domain/push-rules';
 import type { DueDoc, ListingDoc, PushOutcome, PushResult, StoreDoc } from '../store/models/documents';
 import { preOrderId } from '../store/repositories/pre-orders';
@@ -56,8 +57,6 @@ const leavesPreOrder = ({ listing, preOrder }: Planned): boolean =>
   preOrder?.on === false && differs(listing, preOrder);
 
 export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' | 'access'>) {
-  const GONE: PreOrderDecision = { on: false, daysToShip: 0, without: 0 };
-
   function planned(
     due: DueDoc,
     listing: ListingDoc,
@@ -90,15 +89,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       const before = accepted.get(due.subject) ?? null;
       if (!listing || listing.sku === null) {
         // Whose SKU was deleted is sold no more; what was unconnected otherwise is left as it is.
-        const gone = {
-          kind: 'send',
-          quantity: 0,
-          rule: null,
-          preOrder: preOrder ? GONE : null,
-          capped: null,
-          steps: [],
-        } as const;
-        if (listing && due.urgent && before !== 0) result.send.push(planned(due, listing, before, gone));
+        if (listing && due.urgent && before !== 0) result.send.push(planned(due, listing, before, unsupplied(can)));
         else result.skipped.push(due);
         continue;
       }

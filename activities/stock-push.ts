@@ -1,7 +1,7 @@
 /** Push Now: marks its listings, and tells how far the lanes are with them. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { PUSH_WATCH_MS } from '../config/timeouts';
-import { processId } from '../domain/process-ids';
+import { stockPushId } from '../domain/process-ids';
 import type { PushCount } from '../store/repositories/stock-pushes';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
@@ -22,13 +22,11 @@ const progressOf = ({ waiting, outcomes, total }: PushCount) => ({
 });
 
 export function createStockPushActivities({ store, processes, heartbeat, isCancelled }: ActivityDeps) {
-  const workflowOf = ({ job }: StockPushInput) => processId('stock-push', { job });
-
   async function report(input: StockPushInput): Promise<PushCount> {
     const count = await store.stockPushes.count(input.job);
     const progress = progressOf(count);
-    if (count.waiting > 0) await store.operations.progress(workflowOf(input), progress);
-    else await store.operations.end(null, workflowOf(input), 'done', { result: { ...count.outcomes }, progress });
+    if (count.waiting > 0) await store.operations.progress(stockPushId(input.job), progress);
+    else await store.operations.end(null, stockPushId(input.job), 'done', { result: { ...count.outcomes }, progress });
     return count;
   }
 
@@ -48,23 +46,16 @@ export function createStockPushActivities({ store, processes, heartbeat, isCance
   return {
     /** Marks listings for as long as a step may take. Goes on where it stopped. */
     markStockPush: (input: StockPushInput): Promise<{ marked: boolean }> =>
-      whileAlive(
-        () => heartbeat(),
-        async () => {
-          const end = Date.now() + PUSH_WATCH_MS;
-          for (;;) {
-            const { marked, lanes } = await store.stockPushes.mark(input.job);
-            processes.wakeLanes(lanes);
-            if (marked || Date.now() > end || isCancelled()) return { marked };
-          }
-        },
-      ),
+      whileAlive(heartbeat, async () => {
+        const end = Date.now() + PUSH_WATCH_MS;
+        for (;;) {
+          const { marked, lanes } = await store.stockPushes.mark(input.job);
+          processes.wakeLanes(lanes);
+          if (marked || Date.now() > end || isCancelled()) return { marked };
+        }
+      }),
 
     /** Looks for a while how far it is, and ends the operation when nothing waits any more. */
-    watchStockPush: (input: StockPushInput) =>
-      whileAlive(
-        () => heartbeat(),
-        () => watch(input),
-      ),
+    watchStockPush: (input: StockPushInput) => whileAlive(heartbeat, () => watch(input)),
   };
 }

@@ -2,7 +2,8 @@
 import { IMPORT_HEARTBEAT_MS } from '../config/timeouts';
 import { capabilitiesIn } from '../connectors';
 import type { FailureCode } from '../domain/failures';
-import { type Check, verificationId } from '../store/repositories/verification';
+import { billingVerificationId } from '../domain/process-ids';
+import type { Check } from '../store/repositories/verification';
 import type { FailureWords } from '../workflows/failures';
 import { whileAlive } from './alive';
 import type { ActivityDeps } from './deps';
@@ -28,7 +29,9 @@ export function createVerificationActivities({ store, connectors, heartbeat }: A
           if (Date.now() - told < 1_000) return;
           told = Date.now();
           const done = before + count;
-          void operations.progress(verificationId(verification), { done, failed: 0, total: done + 1 }).catch(() => {});
+          void operations
+            .progress(billingVerificationId(verification), { done, failed: 0, total: done + 1 })
+            .catch(() => {});
         };
         return books.run(verification, check as Check, tell, capabilitiesIn(connectors));
       }),
@@ -44,12 +47,12 @@ export function createVerificationActivities({ store, connectors, heartbeat }: A
 
     async parkVerification(input: Input & FailureWords): Promise<void> {
       const error = { code: input.code as FailureCode, detail: input.detail };
-      await operations.end(null, verificationId(input.verification), 'parked', { error });
+      await operations.end(null, billingVerificationId(input.verification), 'parked', { error });
     },
     async resumeVerification({ verification }: Input): Promise<void> {
       const { account } = await books.byId(verification);
       await operations.begin(null, {
-        workflowId: verificationId(verification),
+        workflowId: billingVerificationId(verification),
         kind: 'billing_verification',
         accounts: account === null ? [] : [account],
         document: verification,

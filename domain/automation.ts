@@ -317,10 +317,11 @@ export interface AutoWork {
   readonly follow: Followed | null;
 }
 
+type AutoRecall = 'open' | 'warehouse' | null;
+
 /** How a recall stands in the way of such moves; null where none is open. */
 export const recallInTheWay = (recall: { readonly open: boolean; readonly state: string } | null): AutoRecall =>
   recall?.open ? (recall.state === 'warehouse' ? 'warehouse' : 'open') : null;
-type AutoRecall = 'open' | 'warehouse' | null;
 
 /**
  * The moves that are due, in their order; `wait` where a recall stands in their way: one that is being recalled is not packed
@@ -343,12 +344,7 @@ export function autoMoves(
   return recall === 'warehouse' || (recall === 'open' && target !== 'shipped') ? 'wait' : moves;
 }
 
-interface Named {
-  readonly name: string;
-  readonly priority: number;
-}
-
-function repeated(rules: readonly Named[], field: 'name' | 'priority', code: string): InputProblem[] {
+function repeated(rules: readonly RuleHead[], field: 'name' | 'priority', code: string): InputProblem[] {
   return rules.flatMap((rule, index) =>
     rules.findIndex((one) => one[field] === rule[field]) === index
       ? []

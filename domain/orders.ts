@@ -1,4 +1,5 @@
 /** Orders, packages and what can hold a push back. Contract: orders.md. */
+import type { PriceReason } from './pricing';
 
 /** Least advanced first: an order shows the least advanced of its packages. */
 export const PACKAGE_STATUSES = [
@@ -68,7 +69,7 @@ type BlockerFacts =
   | { readonly code: 'not_partnered'; readonly detail: string }
   | { readonly code: 'sku_inactive'; readonly detail: string; readonly sku: string }
   | { readonly code: 'sku_not_mapped'; readonly detail: string; readonly line: string }
-  | { readonly code: 'price_missing' | 'exchange_rate_missing'; readonly detail: string; readonly sku: string }
+  | { readonly code: PriceReason; readonly detail: string; readonly sku: string }
   | {
       readonly code: 'out_of_stock';
       readonly detail: string;
@@ -88,7 +89,7 @@ export interface PushFacts {
     readonly quantity: number;
     readonly active: boolean;
     /** Null where no price could be computed, with the reason. */
-    readonly priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+    readonly priceReason: PriceReason | null;
   }[];
   readonly availableOf: (supplierSku: string) => number;
   readonly quota: {

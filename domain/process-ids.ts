@@ -63,6 +63,9 @@ export const orderPushId = (pkg: string, attempt: number): ProcessId =>
 export const deliveryProcessId = (delivery: string): ProcessId => processId('notification-delivery', { delivery });
 export const orderRecallId = (pkg: string, attempt: number): ProcessId =>
   processId('order-recall', { package: pkg, attempt: String(attempt) });
+export const stockPushId = (job: string): ProcessId => processId('stock-push', { job });
+export const billingVerificationId = (verification: string): ProcessId =>
+  processId('billing-verification', { verification });
 export const bulkOperationId = (bulk: string): ProcessId => processId('bulk-operation', { bulk });
 export const supplyOrderProcessId = (pkg: string): ProcessId => processId('supply-order', { package: pkg });
 

@@ -130,7 +130,10 @@ export function passedOver(rules: readonly PushRule[], sku: RuleSku): PassedOver
 }
 
 /** Low stock counts only above zeroBelow: below that everything is 0 before it is looked at. */
-export function lowStockCounts(rule: Pick<PushRule, 'zeroBelow' | 'lowStock'>): boolean {
+export function lowStockCounts(rule: {
+  readonly zeroBelow: number | null;
+  readonly lowStock: { readonly threshold: number } | null;
+}): boolean {
   return rule.lowStock !== null && rule.lowStock.threshold > (rule.zeroBelow ?? 0);
 }
 
@@ -199,17 +202,15 @@ export interface QuantityInput {
   readonly wasInPreOrder: (rule: string) => boolean;
 }
 
+/** What a listing gets that nothing supplies: 0 under no rule, and no pre-order. */
+export const unsupplied = ({ preOrder }: Pick<StoreCapabilities, 'preOrder'>): QuantityDecision & { kind: 'send' } => ({
+  ...{ kind: 'send', quantity: 0, rule: null, capped: null, steps: [] },
+  preOrder: preOrder ? NO_PRE_ORDER : null,
+});
+
 /** What one listing gets now. */
 export function decideQuantity(input: QuantityInput): QuantityDecision {
-  if (!input.sku.active)
-    return {
-      kind: 'send',
-      quantity: 0,
-      rule: null,
-      preOrder: input.can.preOrder ? NO_PRE_ORDER : null,
-      capped: null,
-      steps: [],
-    };
+  if (!input.sku.active) return unsupplied(input.can);
   if (!input.automatic && !input.forced) return { kind: 'skip', reason: 'automatic_off' };
   const rule = chooseRule(input.rules, input.sku);
   if (rule === null) return { kind: 'skip', reason: 'no_push_rule' };
@@ -264,19 +265,23 @@ export function underRule(
   return { kind: 'send', quantity, rule: { id: rule.id, revision: rule.revision }, preOrder, capped, steps };
 }
 
+const NOTES_BEGIN = {
+  capped: 'the platform takes at most ',
+  preOrderRefused: 'pre-order was refused: ',
+  floor: "the platform's floor is ",
+} as const;
+type PushNote = keyof typeof NOTES_BEGIN;
+
 /** What a record says besides of a quantity that was accepted, where it is not what the four steps give. */
 export const PUSH_NOTES = {
-  capped: (sent: number, given: number) => `the platform takes at most ${sent}, the rule gives ${given}`,
-  preOrderRefused: (words: string) => `pre-order was refused: ${words}`,
-  floor: (sent: number, words: string) => `the platform's floor is ${sent}: ${words}`,
-} as const;
+  capped: (sent: number, given: number) => `${NOTES_BEGIN.capped}${sent}, the rule gives ${given}`,
+  preOrderRefused: (words: string) => `${NOTES_BEGIN.preOrderRefused}${words}`,
+  floor: (sent: number, words: string) => `${NOTES_BEGIN.floor}${sent}: ${words}`,
+} as const satisfies Record<PushNote, unknown>;
 
 /** Which of them a record begins with; null: something else. */
-export function pushNoteOf(error: string): keyof typeof PUSH_NOTES | null {
-  if (error.startsWith('the platform takes at most ')) return 'capped';
-  if (error.startsWith('pre-order was refused: ')) return 'preOrderRefused';
-  return error.startsWith("the platform's floor is ") ? 'floor' : null;
-}
+export const pushNoteOf = (error: string): PushNote | null =>
+  (Object.keys(NOTES_BEGIN) as PushNote[]).find((note) => error.startsWith(NOTES_BEGIN[note])) ?? null;
 
 const numbersOf = (quantity: RuleQuantity): Record<string, number> => {
   switch (quantity.kind) {
@@ -321,6 +326,6 @@ export const SYSTEM_RULE_FIELDS = ['name', 'skus', 'warehouses', 'quantity', 're
 export function distributorReceives(rule: DistributionRule, total: number, distributor: string): boolean {
   const { zeroBelow, lowStock } = rule;
   if (zeroBelow !== null && total < zeroBelow) return false;
-  const isLow = lowStock !== null && lowStock.threshold > (zeroBelow ?? 0) && total < lowStock.threshold;
-  return !isLow || lowStock.distributor === distributor;
+  const isLow = lowStockCounts(rule) && total < (lowStock?.threshold ?? 0);
+  return !isLow || lowStock?.distributor === distributor;
 }

@@ -459,15 +459,13 @@ function judgeSupplyOrder(
   const total = row.charge.total.amount;
   const own = records.filter((record) => isOf(record, row));
   const [charge, ...more] = own.filter(({ type }) => type === 'order_push');
-  const missing = {
-    ...{ package: pkg, document: _id, record: null, jump: null, balance: null },
-    documents: [_id, pkg],
-  };
+  const documents = [_id, pkg];
+  const lack = { package: pkg, document: _id, record: null, jump: null, balance: null };
   if (!charge && total !== 0)
     add('charge_missing', _id, partnership, {
-      documents: missing.documents,
+      documents,
       expected: String(-total),
-      lacks: { ...lackIn(missing), type: 'order_push', amount: -total, id: `push/${pkg}/${attempt}` },
+      lacks: { ...lack, type: 'order_push', amount: -total, id: `push/${pkg}/${attempt}` },
     });
   if (charge && worth(charge) !== -total) add('charge_wrong', charge._id, partnership, correct(charge, -total));
   for (const again of more) add('charged_twice', again._id, partnership, correct(again, 0));
@@ -478,10 +476,10 @@ function judgeSupplyOrder(
   }
   if (!refund && total !== 0)
     add('refund_missing', _id, partnership, {
-      documents: missing.documents,
+      documents,
       expected: String(total),
       lacks: {
-        ...lackIn(missing),
+        ...lack,
         ...(isUndone(row.outbound)
           ? { type: 'push_reversal' as const, id: `push_reversal/${pkg}/${attempt}` }
           : { type: 'order_recall' as const, id: `recall/${pkg}/${row.recall?.attempt ?? 1}` }),
@@ -491,10 +489,6 @@ function judgeSupplyOrder(
   if (refund && worth(refund) !== total) add('refund_wrong', refund._id, partnership, correct(refund, total));
   for (const again of others) add('refund_wrong', again._id, partnership, correct(again, 0));
 }
-
-const lackIn = ({ package: pkg, document, record, jump, balance }: Omit<Lack, 'type' | 'amount' | 'id'>) => ({
-  ...{ package: pkg, document, record, jump, balance },
-});
 
 /**
  * The entries that make one account's discrepancies good, by discrepancy; for some there is none. What is missing in the row

@@ -1,4 +1,5 @@
 /** Which products a distributor sees, and which rule says so. Contract: catalogue.md, Visibility rules. */
+import type { PriceReason } from './pricing';
 
 /** At most this many visibility rules per supplier. */
 export const VISIBILITY_RULE_LIMIT = 100;
@@ -92,7 +93,7 @@ export function whyUnseen(facts: {
   readonly disabledFor: boolean;
   readonly warehouses: number;
   /** What there would have to be for a price. */
-  readonly missing: readonly ('price_missing' | 'exchange_rate_missing')[];
+  readonly missing: readonly PriceReason[];
   readonly visibility: VisibilityDecision;
 }): UnseenCause[] {
   const { visibility, missing } = facts;

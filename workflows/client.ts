@@ -20,6 +20,7 @@ import type { bulkOperation } from './bulk-operation';
 import type { claimLane } from './claim-lane';
 import { LONG_HISTORY } from './history';
 import {
+  billingVerificationId,
   bulkOperationId,
   deliveryProcessId,
   JOIN_OR_START,
@@ -29,6 +30,7 @@ import {
   orderRecallId,
   parseProcessId,
   processId,
+  stockPushId,
   supplyOrderProcessId,
 } from './ids';
 import type { importFile, importUndo } from './import';
@@ -505,7 +507,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     startStockPush: ({ account, job }) =>
       begin(() =>
         client.workflow.start<typeof stockPush>('stockPush', {
-          workflowId: processId('stock-push', { job }),
+          workflowId: stockPushId(job),
           taskQueue,
           ...JOIN_OR_START,
           args: [{ job }],
@@ -663,7 +665,7 @@ export function createProcesses(client: Client, settings: ProcessSettings, logge
     startVerification: (input) =>
       begin(() =>
         client.workflow.start<typeof billingVerification>('billingVerification', {
-          workflowId: processId('billing-verification', { verification: input.verification }),
+          workflowId: billingVerificationId(input.verification),
           taskQueue,
           ...JOIN_OR_START,
           args: [{ ...input, budget: pushBudget }],

@@ -1,5 +1,5 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import { type FailureWords, failureWords } from './failures';
+import { orFailure } from './failures';
 import { installParking } from './parking';
 import { type RetryBudget, sending, store } from './proxies';
 
@@ -24,10 +24,10 @@ export type NotificationDeliveryEnd = 'sent' | 'failed';
  */
 export async function notificationDelivery(input: NotificationDeliveryInput): Promise<NotificationDeliveryEnd> {
   const parking = installParking();
-  const { delivery, parkedMs } = input;
+  const { delivery, budget, tryMs, parkedMs } = input;
   try {
     for (;;) {
-      const result = await trySend(input);
+      const result = await orFailure(() => sending(budget, tryMs).sendDelivery({ delivery, budget }));
       if (typeof result === 'string') return result;
 
       let isOver = false;
@@ -50,17 +50,6 @@ export async function notificationDelivery(input: NotificationDeliveryInput): Pr
   } catch (error) {
     if (!isCancellation(error)) throw error;
     return await CancellationScope.nonCancellable(() => abandon(delivery, 'the workflow was cancelled'));
-  }
-}
-
-/** @returns how it ended, or the failure that used its tries up */
-async function trySend(input: NotificationDeliveryInput): Promise<NotificationDeliveryEnd | FailureWords> {
-  const { delivery, budget, tryMs } = input;
-  try {
-    return await sending(budget, tryMs).sendDelivery({ delivery, budget });
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return failureWords(error);
   }
 }
 

@@ -1,8 +1,8 @@
-import { condition, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { condition, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { CancellationAttempt } from '../activities/order-cancel';
 import { PLATFORM_STEP_MS } from '../config/timeouts';
 import type { CancellationEnd } from '../domain/cancellations';
-import { type FailureWords, failureWords } from './failures';
+import { orFailure } from './failures';
 import { settled } from './messages';
 import { installParking } from './parking';
 import { bounded, type RetryBudget, store } from './proxies';
@@ -40,7 +40,7 @@ export async function orderCancel(input: OrderCancelInput): Promise<Cancellation
   }
   setCurrentDetails('');
   for (;;) {
-    const result = await tell(which, input.budget);
+    const result = await orFailure(() => bounded(input.budget, PLATFORM_STEP_MS).tellCancellation(which));
     if (typeof result === 'string') return result;
     const decision = await parking.wait(
       `The platform was not told of the cancellation of ${input.order}: ${result.detail}. Waits for **retry** (tells it again) or **abandon** (the order goes on); gives up after ${Math.round(input.parkedMs / 3_600_000)} h.`,
@@ -52,15 +52,5 @@ export async function orderCancel(input: OrderCancelInput): Promise<Cancellation
       return 'failed';
     }
     await store.resumeCancellation(which);
-  }
-}
-
-/** @returns how it ended, or the failure that used the tries up */
-async function tell(which: CancellationAttempt, budget: RetryBudget): Promise<CancellationEnd | FailureWords> {
-  try {
-    return await bounded(budget, PLATFORM_STEP_MS).tellCancellation(which);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return failureWords(error);
   }
 }

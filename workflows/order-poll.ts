@@ -1,7 +1,6 @@
-import { isCancellation } from '@temporalio/workflow';
 import type { OrderPollResult } from '../activities/order-poll';
 import { POLL_MS } from '../config/timeouts';
-import { failureWords } from './failures';
+import { orFailure } from './failures';
 import { bounded, type RetryBudget, store } from './proxies';
 
 export interface OrderPollInput {
@@ -17,11 +16,8 @@ export interface OrderPollInput {
  */
 export async function orderPoll(input: OrderPollInput): Promise<OrderPollResult['outcome'] | 'failed'> {
   const which = { store: input.store };
-  try {
-    return (await bounded(input.budget, POLL_MS).pollOrders(which)).outcome;
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    await store.failOrderPoll({ ...which, ...failureWords(error) });
-    return 'failed';
-  }
+  const result = await orFailure(() => bounded(input.budget, POLL_MS).pollOrders(which));
+  if ('outcome' in result) return result.outcome;
+  await store.failOrderPoll({ ...which, ...result });
+  return 'failed';
 }

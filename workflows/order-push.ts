@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation, setCurrentDetails } from '@temporalio/workflow';
 import type { PushAttempt } from '../activities/order-push';
-import { type FailureWords, failureWords } from './failures';
+import { type FailureWords, orFailure } from './failures';
 import { installParking } from './parking';
 import { bounded, calling, local, type RetryBudget, remote, store, surely } from './proxies';
 
@@ -67,15 +67,6 @@ async function tryTransaction(
     if (isCancellation(error)) throw error;
   }
   return orFailure(() => bounded(budget).pushOrder(attempt));
-}
-
-async function orFailure<T>(step: () => Promise<T>): Promise<T | FailureWords> {
-  try {
-    return await step();
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return failureWords(error);
-  }
 }
 
 async function abandon(attempt: PushAttempt, why: string): Promise<OrderPushEnd> {

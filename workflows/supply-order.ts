@@ -1,6 +1,5 @@
-import { isCancellation } from '@temporalio/workflow';
 import { PLATFORM_STEP_MS } from '../config/timeouts';
-import { type FailureWords, failureWords } from './failures';
+import { orFailure } from './failures';
 import { installParking } from './parking';
 import { bounded, type RetryBudget, store } from './proxies';
 
@@ -26,7 +25,7 @@ export async function supplyOrder(input: SupplyOrderInput): Promise<SupplyOrderE
   const parking = installParking();
   const which = { package: input.package };
   for (;;) {
-    const result = await tell(which, input.budget);
+    const result = await orFailure(() => bounded(input.budget, PLATFORM_STEP_MS).tellShipment(which));
     if (typeof result === 'string') return result;
     const decision = await parking.wait(
       `The platform was not told that ${input.package} left: ${result.detail}. Waits for **retry** (tells it again) or **abandon** (leaves it to people); gives up after ${Math.round(input.parkedMs / 3_600_000)} h.`,
@@ -38,15 +37,5 @@ export async function supplyOrder(input: SupplyOrderInput): Promise<SupplyOrderE
       return 'failed';
     }
     await store.resumeShipment(which);
-  }
-}
-
-/** @returns how it ended, or the failure that used the tries up */
-async function tell(which: { package: string }, budget: RetryBudget): Promise<SupplyOrderEnd | FailureWords> {
-  try {
-    return await bounded(budget, PLATFORM_STEP_MS).tellShipment(which);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return failureWords(error);
   }
 }

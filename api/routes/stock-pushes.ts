@@ -1,6 +1,6 @@
 /** Push Now, "sync now" of listings, and their automatic switch. Contract: stock-push.md, store-products.md. */
 import { HubError } from '../../domain/failures';
-import { processId } from '../../domain/process-ids';
+import { stockPushId } from '../../domain/process-ids';
 import { PUSH_RULE_LIMIT, RULE_SKU_LIMIT } from '../../domain/push-rules';
 import type { PushTarget } from '../../store/models/documents';
 import type { Hub } from '../hub';
@@ -53,7 +53,7 @@ async function start(request: RouteRequest, hub: Hub, target: PushTarget): Promi
   const { account, command } = request;
   await hub.processes.ping();
   const job = command.replace(/^cmd/, 'job');
-  const workflowId = processId('stock-push', { job });
+  const workflowId = stockPushId(job);
   await hub.store.stockPushes.begin(job, account, target);
   await listOperation(hub, account, { workflowId, kind: 'stock_push', accounts: [account], document: job });
   await startStored(hub, () => hub.processes.startStockPush({ account, job }));

@@ -3,9 +3,10 @@ import { MEDIA_TYPES, numberedCell, writeFile } from '../../connectors/files/tab
 import { idFor } from '../../domain/ids';
 import { RECORD_TYPES } from '../../domain/ledger';
 import { CURRENCY_DECIMALS, type Currency, formatDecimal } from '../../domain/money';
+import { billingVerificationId } from '../../domain/process-ids';
 import { type Compensation, DISCREPANCIES, DISCREPANCY_KINDS, wordsOf } from '../../domain/verification';
 import type { VerificationDoc } from '../../store/models/documents';
-import { CHECKS, type ListedDiscrepancy, verificationId } from '../../store/repositories/verification';
+import { CHECKS, type ListedDiscrepancy } from '../../store/repositories/verification';
 import type { Hub } from '../hub';
 import { operationSchema, operationStarted, startStored } from '../operations';
 import { fileAnswer, listed, listOf, ok, route, sendFile } from '../route';
@@ -158,7 +159,7 @@ export const verificationRoutes = [
       await startStored(hub, () =>
         hub.processes.startVerification({ verification: row._id, checks: CHECKS, repair: body.repair && !dryRun }),
       );
-      const started = await operationStarted(hub, request, [verificationId(row._id)]);
+      const started = await operationStarted(hub, request, [billingVerificationId(row._id)]);
       const now = await verificationOf(hub, await hub.store.verification.get(account, row._id));
       return { ...started, body: { ...(started.body as object), verification: now } };
     },

@@ -15,7 +15,16 @@ import type { Currency, Rounding } from '../../domain/money';
 import type { EventChannels, NotificationChannel } from '../../domain/notifications';
 import type { Blocker, PackageStatus } from '../../domain/orders';
 import type { ClaimCause, PartnershipStatus, SetupStep } from '../../domain/partnership';
-import type { Charge, ExchangeRate, FeeSettings, LevelRule, LineRate, RateFound, Shipping } from '../../domain/pricing';
+import type {
+  Charge,
+  ExchangeRate,
+  FeeSettings,
+  LevelRule,
+  LineRate,
+  PriceReason,
+  RateFound,
+  Shipping,
+} from '../../domain/pricing';
 import type { DistributionRule, PushRule } from '../../domain/push-rules';
 import type { LineUnits, ReturnFee } from '../../domain/returns';
 import type { AdjustmentKind, StockLevels } from '../../domain/stock';
@@ -789,7 +798,7 @@ export interface PackageLine {
   quantity: number;
   /** Minor units of the settlement currency, fixed at the sync; null with a reason where there is none. */
   price: number | null;
-  priceReason: 'price_missing' | 'exchange_rate_missing' | null;
+  priceReason: PriceReason | null;
   /** By which rate the price came from the base currency; null or absent where that is the settlement currency. */
   rate?: LineRate | null;
   /** Its claim counted when the order was synced; always so for own goods. */

@@ -6,7 +6,7 @@
 import type { ClientSession } from 'mongoose';
 import { idFor } from '../../domain/ids';
 import type { Currency } from '../../domain/money';
-import { processId } from '../../domain/process-ids';
+import { billingVerificationId } from '../../domain/process-ids';
 import {
   type Compensation,
   createAccountJudge,
@@ -44,8 +44,6 @@ export type Scope = string | null;
 /** Told of each batch, so that a long check is known to be alive. */
 export type Beat = (seen: number) => void;
 export type Found = AsyncGenerator<Discrepancy, void, void>;
-
-export const verificationId = (id: string) => processId('billing-verification', { verification: id });
 
 const ownedBy = (scope: Scope) => (scope === null ? {} : { $or: [{ supplier: scope }, { distributor: scope }] });
 
@@ -350,7 +348,7 @@ export function createVerificationRepository(db: Database) {
         await models.verifications.create([row], { session });
         if (!how.unlisted)
           await operations.begin(session, {
-            workflowId: verificationId(row._id),
+            workflowId: billingVerificationId(row._id),
             kind: 'billing_verification',
             accounts: scope === null ? [] : [scope],
             document: row._id,
@@ -441,7 +439,7 @@ export function createVerificationRepository(db: Database) {
           .lean();
         if (!row) return;
         const seen = Object.values(row.checks).reduce((sum, one) => sum + one.seen, 0);
-        await operations.end(session, verificationId(id), status, {
+        await operations.end(session, billingVerificationId(id), status, {
           result: { verification: id, ok: status === 'done' && count === 0, found: count, booked: row.booked },
           progress: { done: seen, failed: count, total: seen },
           ...(failure ? { error: { code: failure.code as never, detail: failure.detail } } : {}),
