@@ -87,9 +87,7 @@ export function createBulkActivities(deps: ActivityDeps) {
             detail: first.failure?.detail ?? first.blockers.map(({ detail }) => detail).join('; '),
           }
         : {}),
-      blockers: held
-        .flatMap(({ _id, blockers }) => blockers.map((one) => ({ ...one, package: _id })))
-        .slice(0, BLOCKERS_SHOWN),
+      blockers: blockersOf(held.map(({ _id, blockers }) => ({ package: _id, blockers }))).slice(0, BLOCKERS_SHOWN),
       packages: packages.map(packageResult),
     };
   }

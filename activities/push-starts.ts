@@ -47,7 +47,7 @@ export const unmappedBlockers = (lines: readonly OrderLine[]) =>
   );
 
 /** The blockers of all packages, each with its package. */
-export const blockersOf = (blocked: readonly BlockedPush[]) =>
+export const blockersOf = (blocked: readonly Pick<BlockedPush, 'package' | 'blockers'>[]) =>
   blocked.flatMap(({ package: pkg, blockers }) => blockers.map((one) => ({ ...one, package: pkg })));
 
 /** 409 with every blocker. */

@@ -5,7 +5,7 @@ import { notificationIdOf } from '../../domain/notifications';
 import type { AccountDoc, ApiKeyDoc, NotificationDoc } from '../../store/models/documents';
 import type { Caller } from '../../store/repositories/accounts';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { lineOf, QUANTITY_MOST, time } from '../schemas/values';
+import { lineOf, listOfDistinct, QUANTITY_MOST, time } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const orderQuota = z
@@ -84,11 +84,7 @@ function requireAll(caller: Caller, permissions: readonly Permission[]): void {
     });
 }
 
-const uniquePermissions = z
-  .array(z.enum(PERMISSIONS))
-  .min(1)
-  .max(PERMISSIONS.length)
-  .refine((names) => new Set(names).size === names.length, 'must not name a permission twice');
+const uniquePermissions = listOfDistinct(z.enum(PERMISSIONS), { most: PERMISSIONS.length, what: 'a permission' });
 
 export const accountRoutes = [
   route({

@@ -19,6 +19,7 @@ import { ok, type Route, route } from '../route';
 import {
   id,
   lineOf,
+  listOfDistinct,
   moneyAnswer,
   moneyOf,
   positiveQuantity,
@@ -30,12 +31,9 @@ import {
 } from '../schemas/values';
 import { z } from '../schemas/zod';
 
-const unique = (names: readonly unknown[]) => new Set(names).size === names.length;
-const listOfSome = <Item extends z.ZodType>(item: Item, most: number) =>
-  z.array(item).min(1).max(most).refine(unique, 'must not name one twice');
-const ids = listOfSome(id, RULE_NAMES_MOST);
-const shippings = listOfSome(z.enum(SHIPPING_KINDS), SHIPPING_KINDS.length);
-const texts = listOfSome(lineOf(300), RULE_NAMES_MOST);
+const ids = listOfDistinct(id, { most: RULE_NAMES_MOST });
+const shippings = listOfDistinct(z.enum(SHIPPING_KINDS), { most: SHIPPING_KINDS.length });
+const texts = listOfDistinct(lineOf(300), { most: RULE_NAMES_MOST });
 export const tag = lineOf(50);
 
 const conditionFields = {
@@ -45,10 +43,10 @@ const conditionFields = {
   partnerships: ids.optional().openapi({ description: 'Supply orders alone' }),
   sourceStores: texts.optional().openapi({ description: 'As supply orders show them. Supply orders alone' }),
   warehouses: ids.optional().openapi({ description: 'Supply orders alone' }),
-  platforms: listOfSome(lineOf(50), RULE_NAMES_MOST).optional(),
+  platforms: listOfDistinct(lineOf(50), { most: RULE_NAMES_MOST }).optional(),
   shippings: shippings.optional(),
   skus: z
-    .strictObject({ match: z.enum(['any', 'all']), skus: listOfSome(skuCode, CONDITION_SKUS_MOST) })
+    .strictObject({ match: z.enum(['any', 'all']), skus: listOfDistinct(skuCode, { most: CONDITION_SKUS_MOST }) })
     .optional()
     .openapi({ description: '`any`: one line is of these. `all`: every line is' }),
   quantity: z
@@ -108,7 +106,7 @@ const packFields = {
 const markFields = {
   ...head,
   of: z.enum(MARKED),
-  tags: z.array(tag).max(RULE_TAGS_MOST).refine(unique, 'must not name one twice').default([]),
+  tags: listOfDistinct(tag, { most: RULE_TAGS_MOST, least: 0 }).default([]),
   marketing: z.boolean().default(false),
 };
 const allocationFields = {
@@ -146,11 +144,9 @@ const SETTINGS = {
   'shipping-rules': rulesOf({ ...shippingFields, ...withConditions }),
   'auto-tool': z.strictObject({ enabled: z.boolean() }),
   'auto-push': z.strictObject({
-    partnerships: z
-      .array(id)
-      .max(SWITCHES_MOST)
-      .refine(unique, 'must not name one twice')
-      .openapi({ description: 'The partnerships whose switch is on; of all others it is off' }),
+    partnerships: listOfDistinct(id, { most: SWITCHES_MOST, least: 0 }).openapi({
+      description: 'The partnerships whose switch is on; of all others it is off',
+    }),
   }),
 } as const satisfies Record<AutomationKind, z.ZodType>;
 

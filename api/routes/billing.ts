@@ -115,10 +115,13 @@ export const record = z
   })
   .openapi('ReconciliationRecord');
 
-/** One stored document, seen from one side: the supplier's amounts are the distributor's with the opposite sign. */
-export function recordOf(row: RecordDoc, side: 'supplier' | 'distributor') {
-  const seen = (amount: number, of = row.currency) =>
-    moneyOf(side === 'supplier' && amount !== 0 ? -amount : amount, of);
+export type Side = 'supplier' | 'distributor';
+/** A booking is one document: the supplier's amounts are the distributor's with the opposite sign. */
+export const seenBy = (side: Side, amount: number) => (side === 'supplier' && amount !== 0 ? -amount : amount);
+
+/** One stored document, seen from one side. */
+export function recordOf(row: RecordDoc, side: Side) {
+  const seen = (amount: number, of = row.currency) => moneyOf(seenBy(side, amount), of);
   const { given } = row;
   return {
     id: row._id,

@@ -6,17 +6,12 @@ import type { BulkKind } from '../../store/repositories/bulks';
 import type { Hub } from '../hub';
 import { operationAnswer, operationStarted, startStored } from '../operations';
 import { type Answer, type RouteRequest, route } from '../route';
-import { id } from '../schemas/values';
+import { id, listOfDistinct } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const BULK_MOST = 200;
 
-const many = (of: string) =>
-  z
-    .array(id)
-    .min(1)
-    .max(BULK_MOST)
-    .refine((ids) => new Set(ids).size === ids.length, `must not name an ${of} twice`);
+const many = (what: string) => listOfDistinct(id, { most: BULK_MOST, what });
 
 type BulkRequest = Pick<RouteRequest, 'account' | 'caller' | 'command' | 'waitMs'>;
 
@@ -47,7 +42,7 @@ async function requireOperate(hub: Hub, { account, caller }: BulkRequest, operat
   }
 }
 
-const operations = z.strictObject({ operations: many('operation') });
+const operations = z.strictObject({ operations: many('an operation') });
 
 export const bulkRoutes = [
   route({
@@ -58,7 +53,7 @@ export const bulkRoutes = [
     summary: 'Push many orders: an operation with progress, and in the end a result for each',
     moves: true,
     audit: { action: 'orders.push-many', objects: ({ body }) => body.orders, snapshot: null },
-    body: z.strictObject({ orders: many('order') }),
+    body: z.strictObject({ orders: many('an order') }),
     answers: { 200: operationAnswer, 202: operationAnswer },
     handle: (request, hub) => startBulk(hub, request, 'push', request.body.orders),
   }),

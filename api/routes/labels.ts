@@ -1,7 +1,7 @@
 /** Printing. Contract: orders.md, Supply orders. */
 import { printLabels, takeLabel } from '../labels';
 import { fileAnswer, noContent, ok, route, sendFile } from '../route';
-import { id } from '../schemas/values';
+import { id, listOfDistinct } from '../schemas/values';
 import { z } from '../schemas/zod';
 import { packageOf, packageSchema } from './orders';
 
@@ -23,11 +23,7 @@ export const labelRoutes = [
       'Labels of many supply orders as one PDF; what can not be had is named on its first page, and counted in Labels-Missing',
     audit: { action: 'supply-orders.print-labels', objects: ({ body }) => body.supplyOrders, snapshot: null },
     body: z.strictObject({
-      supplyOrders: z
-        .array(id)
-        .min(1)
-        .max(LABELS_MOST)
-        .refine((ids) => new Set(ids).size === ids.length, 'must not name a supply order twice'),
+      supplyOrders: listOfDistinct(id, { most: LABELS_MOST, what: 'a supply order' }),
     }),
     answers: { 200: fileAnswer([PDF]) },
     async handle({ account, body }, hub) {

@@ -13,16 +13,15 @@ import { withoutUndefined } from '../input';
 import { operationAnswer, operationStarted, startStored } from '../operations';
 import { invalidInput } from '../problems';
 import { ok, route } from '../route';
-import { time } from '../schemas/values';
+import { listOfDistinct, time } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const EVENTS = Object.keys(NOTIFICATION_EVENTS) as NotificationEvent[];
 const LONGEST_URL = 2_000;
 
-const channels = z
-  .array(z.enum(NOTIFICATION_CHANNELS))
-  .max(NOTIFICATION_CHANNELS.length)
-  .refine((names) => new Set(names).size === names.length, 'must not name a channel twice');
+const channels = listOfDistinct(z.enum(NOTIFICATION_CHANNELS), {
+  ...{ most: NOTIFICATION_CHANNELS.length, least: 0, what: 'a channel' },
+});
 
 const eventShape = <T extends z.ZodType>(value: T) =>
   Object.fromEntries(EVENTS.map((event) => [event, value])) as Record<NotificationEvent, T>;

@@ -410,9 +410,7 @@ export const orderRoutes = [
       const { order: row, packages } = await store.orders.get(account, params.id);
       const checks = await store.orders.pushCheck(account, params.id);
       const unmapped = packages.length === 0 ? unmappedBlockers(row.lines) : [];
-      const held = checks.flatMap(({ package: pkg, blockers }) =>
-        blockers.map((one) => ({ ...one, package: pkg._id })),
-      );
+      const held = blockersOf(checks.map(({ package: pkg, blockers }) => ({ package: pkg._id, blockers })));
       return ok({
         blockers: [...unmapped, ...held],
         packages: checks.map(({ package: pkg, blockers, charge }) => ({
@@ -546,21 +544,23 @@ export const orderRoutes = [
       await hub.rates.ensureFor(account);
       const { result, listings } = await hub.store.orders.mapping.map(account, params.id, body.lines);
       hub.processes.wakeLanes(result.lanes);
-      const { known, unknown } = {
-        known: listings.filter((one) => one.known),
-        unknown: listings.filter((one) => !one.known),
-      };
-      if (body.remember && known.length > 0) {
-        const pairs = [...new Map(known.map(({ listing, sku }) => [listing, { listing, sku }])).values()];
+      const remembered = body.remember ? listings : [];
+      const known = remembered.flatMap((one) => (one.known ? [[one.listing, one.sku] as const] : []));
+      if (known.length > 0) {
+        const pairs = [...new Map(known)].map(([listing, sku]) => ({ listing, sku }));
         hub.processes.wakeLanes((await hub.store.stores.connectListings(account, pairs)).lanes);
       }
-      const warnings = !body.remember
-        ? []
-        : unknown.map(({ listing }) => ({
-            pointer: '/remember',
-            code: 'listing_not_downloaded',
-            detail: `The listing ${listing} is not downloaded: later orders of it wait again`,
-          }));
+      const warnings = remembered.flatMap(({ listing, known: isKnown }) =>
+        isKnown
+          ? []
+          : [
+              {
+                pointer: '/remember',
+                code: 'listing_not_downloaded',
+                detail: `The listing ${listing} is not downloaded: later orders of it wait again`,
+              },
+            ],
+      );
       const view = orderOf(hub, await hub.store.orders.get(account, params.id));
       return ok({ ...view, ...(warnings.length === 0 ? {} : { warnings }) });
     },

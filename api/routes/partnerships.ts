@@ -6,7 +6,7 @@ import type { CustomerDoc, InvitationDoc, PartnershipDoc } from '../../store/mod
 import type { Hub } from '../hub';
 import { startStored } from '../operations';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { currency, id, lineOf, ofFields, textOf, time, zeroOrMore } from '../schemas/values';
+import { currency, id, lineOf, listOfDistinct, ofFields, textOf, time, zeroOrMore } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const customer = z
@@ -140,11 +140,7 @@ const applicationInput = z
 
 const reasonInput = z.strictObject({ reason: textOf(2000).optional() });
 
-const warehouseIds = z
-  .array(id)
-  .min(1)
-  .max(200)
-  .refine((ids) => new Set(ids).size === ids.length, 'must not name a warehouse twice');
+const warehouseIds = listOfDistinct(id, { most: 200, what: 'a warehouse' });
 
 const approval = z.strictObject({
   customer: z

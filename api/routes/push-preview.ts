@@ -1,11 +1,10 @@
 /** What the push rules give, without sending anything. Contract: stock-push.md, The quantity. */
 import { capabilitiesIn } from '../../connectors';
 import { writeCsv } from '../../connectors/files/csv';
-import { HubError } from '../../domain/failures';
 import { escapeFormula } from '../../domain/imports';
 import { ruleStock } from '../../domain/push-rules';
 import type { Preview, PreviewedStore } from '../../store/repositories/push-preview';
-import type { Hub } from '../hub';
+import { requireInventory } from '../inventory';
 import { fileAnswer, listed, listOf, ok, route, sendFile } from '../route';
 import { quantity, skuCode } from '../schemas/values';
 import { z } from '../schemas/zod';
@@ -71,11 +70,6 @@ function previewOf({ sku, facts, rule, passedOver, stores }: Preview) {
     passedOver,
     stores: stores.map(storeOf),
   };
-}
-
-async function requireInventory({ store }: Hub, account: string): Promise<void> {
-  if (!(await store.accounts.get(account)).inventoryEnabled)
-    throw new HubError('inventory_off', 'Turn it on with PATCH /v1/account {"inventoryEnabled":true}');
 }
 
 const COLUMNS = ['sku', 'rule', 'revision', 'total', 'store', 'listing', 'quantity', 'skipped', 'pre_order'];

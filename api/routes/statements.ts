@@ -11,12 +11,8 @@ import type { Hub } from '../hub';
 import { type Answer, fileAnswer, listed, listOf, type RouteRequest, route, sendFile } from '../route';
 import { currency, moneyAnswer, moneyOf, time } from '../schemas/values';
 import { z } from '../schemas/zod';
-import { billing, billingOf, rateOf, rateSchema, record, recordOf } from './billing';
+import { billing, billingOf, rateOf, rateSchema, record, recordOf, type Side, seenBy } from './billing';
 import { partnershipAs } from './partnerships';
-
-type Side = 'supplier' | 'distributor';
-/** A booking is one document: the supplier's amounts are the distributor's with the opposite sign. */
-const seenBy = (side: Side, amount: number) => (side === 'supplier' && amount !== 0 ? -amount : amount);
 
 /** A moment, or a day's beginning in UTC. */
 const moment = z

@@ -15,26 +15,24 @@ import { PUSH_OUTCOMES, type PushRecordDoc, type PushRuleDoc } from '../../store
 import type { PushHistory, RecordFilter } from '../../store/repositories/pushes';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
+import { requireInventory } from '../inventory';
 import { created, fileAnswer, listed, listOf, noContent, ok, route, sendFile } from '../route';
-import { id, lineOf, QUANTITY_MOST, quantity, skuCode, time, warning } from '../schemas/values';
+import { id, lineOf, listOfDistinct, QUANTITY_MOST, quantity, skuCode, time, warning } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 /** More days than any platform lets a buyer wait. */
 const DAYS_TO_SHIP_MOST = 90;
-const unique = (names: readonly string[]) => new Set(names).size === names.length;
-const idList = z.array(id).min(1).max(PUSH_RULE_LIMIT).refine(unique, 'must not name one twice');
-const named = (most: number) =>
-  z.array(lineOf(most)).min(1).max(PUSH_RULE_LIMIT).refine(unique, 'must not name one twice');
+const idList = listOfDistinct(id, { most: PUSH_RULE_LIMIT });
 const skuScope = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('all') }),
   z.strictObject({
     kind: z.literal('list'),
-    skus: z.array(skuCode).min(1).refine(unique, 'must not name a SKU twice'),
+    skus: listOfDistinct(skuCode, { what: 'a SKU' }),
   }),
   z
     .strictObject({ kind: z.literal('stores'), stores: idList })
     .openapi({ description: 'Every SKU with a connected listing in one of these stores' }),
-  z.strictObject({ kind: z.literal('categories'), categories: named(100) }),
+  z.strictObject({ kind: z.literal('categories'), categories: listOfDistinct(lineOf(100), { most: PUSH_RULE_LIMIT }) }),
 ]);
 const ruleQuantity = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('real') }),
@@ -126,30 +124,25 @@ const ruleOf = (row: PushRuleDoc) => ({
   updatedAt: row.updatedAt,
 });
 
+/** That low stock never counts, where it does not. */
+export function lowStockWarnings(rule: Parameters<typeof lowStockCounts>[0]): z.output<typeof warning>[] {
+  const { zeroBelow, lowStock } = rule;
+  if (lowStock === null || lowStockCounts(rule)) return [];
+  const detail = `The threshold ${lowStock.threshold} is not above zeroBelow ${zeroBelow ?? 0}`;
+  return [{ pointer: '/lowStock/threshold', code: 'low_stock_ignored', detail }];
+}
+
 /** The rule as it was saved, with what of it never counts. */
 async function savedRuleOf({ store, connectors }: Hub, row: PushRuleDoc) {
   const stores = row.preOrder === null ? [] : await store.stores.named(row.account, row.stores);
   const platforms = stores.map(({ platform }) => connectors[platform as Platform]?.capabilities);
   const warnings = [
-    ...(row.lowStock !== null && !lowStockCounts(row)
-      ? [
-          {
-            pointer: '/lowStock/threshold',
-            code: 'low_stock_ignored',
-            detail: `The threshold ${row.lowStock.threshold} is not above zeroBelow ${row.zeroBelow ?? 0}`,
-          },
-        ]
-      : []),
+    ...lowStockWarnings(row),
     ...(row.preOrder !== null && !platforms.some((can) => can?.preOrder)
       ? [{ pointer: '/preOrder', code: 'pre_order_ignored', detail: 'No platform of the rule’s stores has pre-order' }]
       : []),
   ];
   return { ...ruleOf(row), ...(warnings.length === 0 ? {} : { warnings }) };
-}
-
-/** Stock push is off unless the Inventory switch is on. */
-function requireInventory(enabled: boolean): void {
-  if (!enabled) throw new HubError('inventory_off', 'Turn it on with PATCH /v1/account {"inventoryEnabled":true}');
 }
 
 /** Its own code (`rule_sku_limit`), so the length is not the schema's matter. */
@@ -227,12 +220,12 @@ async function* rowsOf(kind: PushRecordDoc['kind'], records: AsyncIterable<PushR
 const fileOf = (kind: PushRecordDoc['kind'], records: AsyncIterable<PushRecordDoc>) =>
   sendFile(writeCsv(rowsOf(kind, records)), { name: 'push-records.csv', mediaType: 'text/csv; charset=utf-8' });
 
-/** Without what every list takes. */
+/** What is asked for, without what every list takes. */
 const recordQuery = ({
   limit: _limit,
   cursor: _cursor,
   ...filter
-}: Record<string, unknown>): Omit<RecordFilter, 'kind'> => filter;
+}: Record<string, unknown>): Omit<RecordFilter, 'kind'> => withoutUndefined(filter);
 
 export const stockPushRoutes = [
   route({
@@ -255,7 +248,7 @@ export const stockPushRoutes = [
     answers: { 201: savedRule },
     async handle({ account, body, command }, hub) {
       requireFewSkus(body.skus);
-      requireInventory((await hub.store.accounts.get(account)).inventoryEnabled);
+      await requireInventory(hub, account);
       return created(await savedRuleOf(hub, await hub.store.pushes.addRule(account, body, command)));
     },
   }),
@@ -269,7 +262,7 @@ export const stockPushRoutes = [
     answers: { 200: savedRule },
     async handle({ account, params, body }, hub) {
       requireFewSkus(body.skus);
-      requireInventory((await hub.store.accounts.get(account)).inventoryEnabled);
+      await requireInventory(hub, account);
       const row = await hub.store.pushes.changeRule(account, params.id, withoutUndefined(body));
       return ok(await savedRuleOf(hub, row));
     },
@@ -301,7 +294,7 @@ export const stockPushRoutes = [
           account,
           {
             kind: 'store',
-            ...withoutUndefined(recordQuery(query)),
+            ...recordQuery(query),
           },
           page,
         ),
@@ -317,7 +310,7 @@ export const stockPushRoutes = [
     query: storeFilter,
     answers: { 200: fileAnswer(['text/csv']) },
     handle: ({ account, query }, { store }) =>
-      fileOf('store', store.pushes.everyRecord(account, { kind: 'store', ...withoutUndefined(recordQuery(query)) })),
+      fileOf('store', store.pushes.everyRecord(account, { kind: 'store', ...recordQuery(query) })),
   }),
   route({
     method: 'get',
@@ -351,7 +344,7 @@ export const stockPushRoutes = [
           account,
           {
             kind: 'distributor',
-            ...withoutUndefined(recordQuery(query)),
+            ...recordQuery(query),
           },
           page,
         ),
@@ -367,10 +360,7 @@ export const stockPushRoutes = [
     query: distributorFilter,
     answers: { 200: fileAnswer(['text/csv']) },
     handle: ({ account, query }, { store }) =>
-      fileOf(
-        'distributor',
-        store.pushes.everyRecord(account, { kind: 'distributor', ...withoutUndefined(recordQuery(query)) }),
-      ),
+      fileOf('distributor', store.pushes.everyRecord(account, { kind: 'distributor', ...recordQuery(query) })),
   }),
   route({
     method: 'get',

@@ -4,30 +4,24 @@ import { stockPushId } from '../../domain/process-ids';
 import { PUSH_RULE_LIMIT, RULE_SKU_LIMIT } from '../../domain/push-rules';
 import type { PushTarget } from '../../store/models/documents';
 import type { Hub } from '../hub';
+import { requireInventory } from '../inventory';
 import { listOperation, operationAnswer, operationStarted, startStored } from '../operations';
 import { type Answer, ok, type RouteRequest, route } from '../route';
-import { id, skuCode } from '../schemas/values';
+import { id, listOfDistinct, skuCode } from '../schemas/values';
 import { z } from '../schemas/zod';
 
-const unique = (names: readonly string[]) => new Set(names).size === names.length;
-const listOfIds = (most: number) => z.array(id).min(1).max(most).refine(unique, 'must not name one twice');
+const listOfIds = (most: number) => listOfDistinct(id, { most });
 const LISTINGS_MOST = 500;
 const STORES_MOST = 1_000;
 
-const one = 'must name all, rules, skus or stores: one of them';
 const pushTarget = z
   .strictObject({
     all: z.literal(true).optional(),
     rules: listOfIds(PUSH_RULE_LIMIT).optional(),
-    skus: z.array(skuCode).min(1).max(RULE_SKU_LIMIT).refine(unique, 'must not name one twice').optional(),
+    skus: listOfDistinct(skuCode, { most: RULE_SKU_LIMIT }).optional(),
     stores: listOfIds(STORES_MOST).optional(),
   })
-  .refine((body) => Object.keys(body).length === 1, one);
-
-async function requireInventory({ store }: Hub, account: string): Promise<void> {
-  if (!(await store.accounts.get(account)).inventoryEnabled)
-    throw new HubError('inventory_off', 'Turn it on with PATCH /v1/account {"inventoryEnabled":true}');
-}
+  .refine((body) => Object.keys(body).length === 1, 'must name all, rules, skus or stores: one of them');
 
 /** 409 `no_push_rule`, naming the SKUs that no enabled rule contains. */
 async function requireRules({ store }: Hub, account: string, skus: readonly string[]): Promise<void> {

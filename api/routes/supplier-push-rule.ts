@@ -5,6 +5,7 @@ import { withoutUndefined } from '../input';
 import { ok, route } from '../route';
 import { id, quantity, warning } from '../schemas/values';
 import { z } from '../schemas/zod';
+import { lowStockWarnings } from './stock-push';
 
 const settings = {
   zeroBelow: quantity.nullable().optional().openapi({ description: 'Below this, every distributor gets 0' }),
@@ -30,8 +31,7 @@ const supplierRule = z
   .openapi('SupplierPushRule');
 
 function ruleOf({ revision, zeroBelow, lowStock }: DistributionRule) {
-  const isIgnored = lowStock !== null && lowStock.threshold <= (zeroBelow ?? 0);
-  const detail = `The threshold ${lowStock?.threshold} is not above zeroBelow ${zeroBelow ?? 0}`;
+  const warnings = lowStockWarnings({ zeroBelow, lowStock });
   return {
     name: 'Distribution',
     skus: { kind: 'all' },
@@ -39,7 +39,7 @@ function ruleOf({ revision, zeroBelow, lowStock }: DistributionRule) {
     quantity: { kind: 'real' },
     receivers: 'all_distributors',
     ...{ revision, zeroBelow, lowStock },
-    ...(isIgnored ? { warnings: [{ pointer: '/lowStock/threshold', code: 'low_stock_ignored', detail }] } : {}),
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
 }
 

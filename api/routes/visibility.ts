@@ -11,10 +11,9 @@ import type { ExplainedOffer } from '../../store/repositories/offers';
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
 import { created, listed, listOf, noContent, ok, route } from '../route';
-import { currency, id, moneyAnswer, moneyOf, skuCode, time } from '../schemas/values';
+import { currency, id, listOfDistinct, moneyAnswer, moneyOf, skuCode, time } from '../schemas/values';
 import { z } from '../schemas/zod';
 
-const unique = (names: readonly string[]) => new Set(names).size === names.length;
 /** The list of a rule; a supplier with more distributors gives them a level. */
 const DISTRIBUTORS_MOST = 1000;
 
@@ -22,17 +21,14 @@ const productScope = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('all') }),
   z.strictObject({
     kind: z.literal('list'),
-    skus: z.array(skuCode).min(1).max(DISTRIBUTION_PRODUCT_LIMIT).refine(unique, 'must not name a SKU twice'),
+    skus: listOfDistinct(skuCode, { most: DISTRIBUTION_PRODUCT_LIMIT, what: 'a SKU' }),
   }),
 ]);
 const distributorList = z.strictObject({
   kind: z.literal('list'),
-  distributors: z
-    .array(id)
-    .min(1)
-    .max(DISTRIBUTORS_MOST)
-    .refine(unique, 'must not name one twice')
-    .openapi({ description: 'Ids of their accounts or partnerships; kept by account' }),
+  distributors: listOfDistinct(id, { most: DISTRIBUTORS_MOST }).openapi({
+    description: 'Ids of their accounts or partnerships; kept by account',
+  }),
 });
 const everybodyOrLevel = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('all') }),

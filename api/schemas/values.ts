@@ -40,6 +40,18 @@ export const skuCode = z
   .regex(ONE_LINE, 'must not hold control characters')
   .regex(/^\S(?:.*\S)?$/u, 'must not begin or end with a space');
 
+/** A list that names each thing once. @param options.what such a thing, for the problem; `least` is 1 where absent */
+export const listOfDistinct = <Item extends z.ZodType>(
+  item: Item,
+  { most, least = 1, what = 'one' }: { readonly most?: number; readonly least?: number; readonly what?: string },
+) => {
+  const list = z.array(item).min(least);
+  return (most === undefined ? list : list.max(most)).refine(
+    (things) => new Set(things).size === things.length,
+    `must not name ${what} twice`,
+  );
+};
+
 export const quantity = z.int().min(0).max(QUANTITY_MOST);
 export const positiveQuantity = z.int().min(1).max(QUANTITY_MOST);
 export const currency = z.enum(CURRENCIES);
