@@ -1,5 +1,5 @@
 /** Printing. Contract: orders.md, Supply orders. */
-import { printLabels, takeLabel } from '../labels';
+import { printLabels, takeLabel } from '../../activities/labels';
 import { fileAnswer, noContent, ok, route, sendFile } from '../route';
 import { id, listOfDistinct } from '../schemas/values';
 import { z } from '../schemas/zod';

@@ -1,13 +1,16 @@
 /** Labels of many supply orders as one PDF: drawn here where the supplier arranges the carrier, passed through otherwise. */
 import pLimit from 'p-limit';
-import { isPlatformError } from '../activities/failures';
-import { createStoreAccess } from '../activities/tokens';
 import { drawLabel, joinLabels, type MissingLabel, pagesOf } from '../connectors/files/labels';
 import { readBytes } from '../connectors/files/source';
 import { HubError, isHubError } from '../domain/failures';
 import { labelSourceOf } from '../domain/labels';
 import type { PackageDoc, SupplyOrderDoc } from '../store/models/documents';
-import type { Hub } from './hub';
+import type { ActivityDeps } from './deps';
+import { isPlatformError } from './failures';
+import { createStoreAccess } from './tokens';
+
+/** Called by the HTTP edge: whoever prints waits for the answer, so no workflow runs. */
+type LabelDeps = Pick<ActivityDeps, 'store' | 'connectors'>;
 
 /** Platforms asked at once. */
 const AT_ONCE = 4;
@@ -15,7 +18,7 @@ const AT_ONCE = 4;
 const HANDED_IN_BYTES = 50 * 1024 * 1024;
 const PAGES_MOST = 20;
 
-type Parcel = NonNullable<Awaited<ReturnType<Hub['store']['orders']['parcelAtPlatform']>>>;
+type Parcel = NonNullable<Awaited<ReturnType<LabelDeps['store']['orders']['parcelAtPlatform']>>>;
 type Outcome = { readonly label: Buffer } | { readonly code: string; readonly reason: string };
 
 /** Why a label can't be had, in words that name nobody's secrets. */
@@ -31,9 +34,9 @@ function outcomeOf(error: unknown): Outcome {
 }
 
 /** The platform's, as it is now; where it gives none any more (of what is cancelled), as it was printed last. */
-async function platformLabel(hub: Hub, row: SupplyOrderDoc, parcel: Parcel): Promise<Outcome> {
-  const { labels } = hub.store.orders;
-  const access = createStoreAccess({ store: hub.store, connectors: hub.connectors });
+async function platformLabel(deps: LabelDeps, row: SupplyOrderDoc, parcel: Parcel): Promise<Outcome> {
+  const { labels } = deps.store.orders;
+  const access = createStoreAccess(deps);
   try {
     const label = await access.call(parcel.store, (connector, shop) => connector.getLabel(shop, parcel));
     if ((await pagesOf(label)) === 0) return { code: 'platform_rejected', reason: 'The platform gave no PDF' };
@@ -46,7 +49,7 @@ async function platformLabel(hub: Hub, row: SupplyOrderDoc, parcel: Parcel): Pro
   }
 }
 
-async function labelOf(hub: Hub, row: SupplyOrderDoc, budget: { bytes: number }): Promise<Outcome> {
+async function labelOf(deps: LabelDeps, row: SupplyOrderDoc, budget: { bytes: number }): Promise<Outcome> {
   switch (labelSourceOf(row.shipping, row.platform)) {
     case 'supplier':
       return {
@@ -55,22 +58,22 @@ async function labelOf(hub: Hub, row: SupplyOrderDoc, budget: { bytes: number })
           sourceStore: row.sourceStore,
           warehouse: row.warehouse,
           carrier: row.shipment?.carrier ?? null,
-          recipient: hub.store.orders.recipientOfSupplyOrder(row),
+          recipient: deps.store.orders.recipientOfSupplyOrder(row),
           lines: row.lines,
         }),
       };
     case 'platform': {
-      const parcel = await hub.store.orders.parcelAtPlatform(row);
+      const parcel = await deps.store.orders.parcelAtPlatform(row);
       if (parcel === null)
         return {
           code: 'label_not_given',
           reason: 'It is no parcel of a platform: it came without a store, or holds gifts alone',
         };
-      return platformLabel(hub, row, parcel);
+      return platformLabel(deps, row, parcel);
     }
     case 'third_party':
     case 'distributor': {
-      const file = await hub.store.orders.labels.of(row);
+      const file = await deps.store.orders.labels.of(row);
       if (file === null) return { code: 'label_not_given', reason: 'The distributor has not handed it in yet' };
       budget.bytes -= file.size;
       if (budget.bytes < 0)
@@ -85,14 +88,14 @@ async function labelOf(hub: Hub, row: SupplyOrderDoc, budget: { bytes: number })
  * 404 for what is not there; 422 `labels_unavailable` with the reason of each where none can be had.
  */
 export async function printLabels(
-  hub: Hub,
+  deps: LabelDeps,
   supplier: string,
   ids: readonly string[],
 ): Promise<{ pdf: Buffer; missing: MissingLabel[] }> {
-  const rows = await Promise.all(ids.map((id) => hub.store.orders.supplyOrder(supplier, id)));
+  const rows = await Promise.all(ids.map((id) => deps.store.orders.supplyOrder(supplier, id)));
   const turn = pLimit(AT_ONCE);
   const budget = { bytes: HANDED_IN_BYTES };
-  const outcomes = await Promise.all(rows.map((row) => turn(() => labelOf(hub, row, budget).catch(outcomeOf))));
+  const outcomes = await Promise.all(rows.map((row) => turn(() => labelOf(deps, row, budget).catch(outcomeOf))));
   const labels = outcomes.flatMap((outcome) => ('label' in outcome ? [outcome.label] : []));
   const problems = outcomes.flatMap((outcome, index) =>
     'label' in outcome ? [] : [{ ...outcome, index, supplyOrder: ids[index] ?? '' }],
@@ -112,12 +115,12 @@ const readTurn = pLimit(1);
  * The file was received already; it is dropped by the caller's request unless it is taken.
  */
 export async function takeLabel(
-  hub: Hub,
+  deps: LabelDeps,
   account: string,
   of: { readonly order: string; readonly package: string },
   file: string,
 ): Promise<PackageDoc> {
-  const { files, orders } = hub.store;
+  const { files, orders } = deps.store;
   await orders.labels.check(account, of.order, of.package);
   const stored = await files.open(account, file);
   const pages = await readTurn(async () => pagesOf(await readBytes(stored, 0, stored.size)));
