@@ -1,12 +1,10 @@
 /** 100,000 SKUs in, changed, out and undone, over HTTP, with API and worker as processes of their own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { MEDIA_TYPES, writeTable } from '../connectors/files/table';
 import { freePortNear } from '../sandbox/engines';
-import { testEnvironment } from '../test/support/environment';
 import { eventually, startHub } from '../test/support/hub';
+import { memoryOf, partEnvironment, startPart } from './parts';
 import { figure, type Section, seconds } from './report';
 
 const SKUS = 100_000;
@@ -20,33 +18,7 @@ type Format = keyof typeof MEDIA_TYPES;
  * as the machine allows, which says nothing of what is needed.
  */
 const HEAP_MEGABYTES = 128;
-
-function startPart(entry: string, env: Record<string, string>): ChildProcess {
-  return spawn(
-    process.execPath,
-    [
-      `--max-old-space-size=${HEAP_MEGABYTES}`,
-      '--max-semi-space-size=4',
-      '--import',
-      'tsx',
-      resolve(__dirname, '..', entry),
-    ],
-    {
-      env: { ...process.env, MALLOC_ARENA_MAX: '2', ...env },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
-}
-
-/** Memory of a process in MB: `VmHWM` is the most it ever had, `VmRSS` what it has. Linux only; NaN elsewhere. */
-function memoryOf(part: ChildProcess, field: 'VmHWM' | 'VmRSS'): number {
-  try {
-    const status = readFileSync(`/proc/${part.pid}/status`, 'utf8');
-    return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1000;
-  } catch {
-    return Number.NaN;
-  }
-}
+const HEAP_OPTIONS = [`--max-old-space-size=${HEAP_MEGABYTES}`, '--max-semi-space-size=4'];
 
 async function fileOf(format: Format, name: string): Promise<Buffer> {
   async function* rows() {
@@ -61,22 +33,9 @@ export async function imports(): Promise<Section> {
   const port = await freePortNear(18_090);
   const url = `http://127.0.0.1:${port}`;
   const hub = await startHub({ withoutWorker: true });
-  const { temporalAddress, mongoUri } = testEnvironment();
-  const key = `test:${Buffer.alloc(32, 7).toString('base64')}`;
-  const env = {
-    LOG_LEVEL: 'error',
-    API_PORT: String(port),
-    METRICS_PORT: '0',
-    ADMIN_KEY: randomBytes(24).toString('hex'),
-    DATA_KEYS: key,
-    PAYLOAD_KEYS: key,
-    MONGODB_URI: mongoUri,
-    MONGODB_DATABASE: hub.database,
-    TEMPORAL_ADDRESS: temporalAddress,
-    TEMPORAL_TASK_QUEUE_PREFIX: hub.queuePrefix,
-  };
-  const worker = startPart('worker/main.ts', env);
-  const server = startPart('api/server.ts', env);
+  const env = { ...partEnvironment(hub, port), MALLOC_ARENA_MAX: '2' };
+  const worker = startPart('worker/main.ts', env, HEAP_OPTIONS);
+  const server = startPart('api/server.ts', env, HEAP_OPTIONS);
   try {
     await eventually(async () => {
       if (!(await fetch(`${url}/readyz`)).ok) throw new Error('not ready');

@@ -3,19 +3,17 @@
  * at a steady rate; and what a marketplace that hangs costs the others. API and workers are processes of their own. What it
  * measures it also says on stderr as soon as it knows.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { storeLaneId } from '../domain/process-ids';
 import { freePortNear } from '../sandbox/engines';
 import type { ReceivedCall } from '../sandbox/marketplaces/calls';
-import { testEnvironment } from '../test/support/environment';
-import { eventually, type Hub, SANDBOX_KEYS, startHub } from '../test/support/hub';
+import { eventually, type Hub, startHub } from '../test/support/hub';
 import { type ConnectedStore, makeDistributor, makeRule, makeStore, makeSupplier } from '../test/support/scenario';
 import { taskQueueOf } from '../workflows/ids';
+import { memoryOf, partEnvironment, startPart } from './parts';
 import { figure, inParallel, median, percentile, type Section, seconds } from './report';
 
 const STORES = 10;
@@ -77,25 +75,8 @@ function say(what: string, values: object): void {
   process.stderr.write(`  ${what}: ${rounded}\n`);
 }
 
-function startPart(entry: string, env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', resolve(__dirname, '..', entry)], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
-
-/** The most memory a process ever had, in MB. Linux only; NaN elsewhere. */
-function mostMemory(parts: readonly ChildProcess[]): number {
-  return Math.max(
-    ...parts.map(({ pid }) => {
-      try {
-        return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1000;
-      } catch {
-        return Number.NaN;
-      }
-    }),
-  );
-}
+/** The most memory that one of these ever had, in MB. */
+const mostMemory = (parts: readonly ChildProcess[]) => Math.max(...parts.map((part) => memoryOf(part, 'VmHWM')));
 
 /**
  * Processor time that this process (sandbox and bench) and its children have taken, by their names, ms. Unlike time by the
@@ -141,20 +122,9 @@ async function startParts(pacingMs: number): Promise<Parts> {
   const port = await freePortNear(18_100);
   const apiUrl = `http://127.0.0.1:${port}`;
   const hub = await startHub({ withoutWorker: true, pacingMs, platformTimeoutMs: 10_000 });
-  const { temporalAddress, mongoUri } = testEnvironment();
-  const key = `test:${Buffer.alloc(32, 7).toString('base64')}`;
   const env = {
-    ...{ LOG_LEVEL: 'error', API_PORT: String(port), METRICS_PORT: '0', DATA_KEYS: key, PAYLOAD_KEYS: key },
-    ...{ ADMIN_KEY: randomBytes(24).toString('hex'), MONGODB_URI: mongoUri, MONGODB_DATABASE: hub.database },
-    ...{ TEMPORAL_ADDRESS: temporalAddress, TEMPORAL_TASK_QUEUE_PREFIX: hub.queuePrefix },
+    ...partEnvironment(hub, port),
     ...{ PUSH_PACING_MS: String(pacingMs), LANE_LONGEST_WAIT_MS: '2000', RATE_LIMIT_PER_MINUTE: '1000000' },
-    SHOPEE_BASE_URL: `${hub.sandbox.url}/shopee`,
-    SHOPEE_PARTNER_ID: SANDBOX_KEYS.shopee.partnerId,
-    SHOPEE_PARTNER_KEY: SANDBOX_KEYS.shopee.partnerKey,
-    LAZADA_BASE_URL: `${hub.sandbox.url}/lazada/rest`,
-    LAZADA_AUTH_BASE_URL: `${hub.sandbox.url}/lazada/rest`,
-    LAZADA_APP_KEY: SANDBOX_KEYS.lazada.appKey,
-    LAZADA_APP_SECRET: SANDBOX_KEYS.lazada.appSecret,
   };
   const workers: ChildProcess[] = [];
   const addWorker = async () => {

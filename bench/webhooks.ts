@@ -1,45 +1,19 @@
 /** How fast webhooks are answered at 100 a second, with API and worker as processes of their own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createHmac, randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { createHmac } from 'node:crypto';
 import { freePortNear } from '../sandbox/engines';
-import { testEnvironment } from '../test/support/environment';
 import { eventually, SANDBOX_KEYS, startHub } from '../test/support/hub';
 import { makeDistributor, makeStore, makeSupplier } from '../test/support/scenario';
+import { partEnvironment, startPart } from './parts';
 import { figure, percentile, type Section } from './report';
 
 const PER_SECOND = 100;
 const SECONDS = 10;
 
-/** A part of the hub as a process, ended with this one. */
-function startPart(entry: string, env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', resolve(__dirname, '..', entry)], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
-
 export async function webhooks(): Promise<Section> {
   const port = await freePortNear(18_080);
   const apiUrl = `http://127.0.0.1:${port}`;
   const hub = await startHub({ withoutWorker: true, callbackBaseUrl: apiUrl });
-  const { temporalAddress, mongoUri } = testEnvironment();
-  const key = `test:${Buffer.alloc(32, 7).toString('base64')}`;
-  const env = {
-    LOG_LEVEL: 'error',
-    API_PORT: String(port),
-    METRICS_PORT: '0',
-    ADMIN_KEY: randomBytes(24).toString('hex'),
-    DATA_KEYS: key,
-    PAYLOAD_KEYS: key,
-    MONGODB_URI: mongoUri,
-    MONGODB_DATABASE: hub.database,
-    TEMPORAL_ADDRESS: temporalAddress,
-    TEMPORAL_TASK_QUEUE_PREFIX: hub.queuePrefix,
-    SHOPEE_BASE_URL: `${hub.sandbox.url}/shopee`,
-    SHOPEE_PARTNER_ID: SANDBOX_KEYS.shopee.partnerId,
-    SHOPEE_PARTNER_KEY: SANDBOX_KEYS.shopee.partnerKey,
-  };
+  const env = partEnvironment(hub, port);
   const parts = [startPart('worker/main.ts', env), startPart('api/server.ts', env)];
   try {
     await eventually(async () => {
