@@ -22,7 +22,7 @@ const api = sharedApi({ now: () => clock });
 let parties: Partnership;
 beforeAll(async () => {
   parties = await partnered(api);
-}, 60_000);
+});
 
 const supplier = () => as(api, parties.supplier);
 const path = (id = parties.id) => `/v1/supplier/distributors/${id}/billing`;
@@ -89,7 +89,7 @@ describe('a balance for 10', () => {
     ]);
     const { body } = await expectStatus(as(api, of.supplier).get('/v1/supply-orders?limit=200'), 200);
     expect(body.items).toHaveLength(10);
-  }, 120_000);
+  });
 });
 
 describe('credit', () => {

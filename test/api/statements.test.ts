@@ -25,7 +25,7 @@ beforeAll(async () => {
   const rates = [{ from: 'SGD', to: 'MYR', rate: '3.4' }];
   await expectStatus(supplier().put('/v1/exchange-rates', { rates }), 200);
   await playTheMonth();
-}, 60_000);
+});
 afterAll(() => api.close());
 
 const book = (path: string, amount: { amount: string; currency: string }, note = 'by hand') =>

@@ -61,7 +61,7 @@ describe('another account’s key', () => {
     things = await makeThings();
     document = (await api.request.get('/openapi.json')).body as ApiDocument;
     routes = documentedRoutes(document);
-  }, 120_000);
+  });
   afterAll(() => api.close());
 
   /** Another distributor of the same supplier, with a claim of their own. */
@@ -357,5 +357,5 @@ describe('another account’s key', () => {
     }
     const after = new Set(await raw());
     expect(before.filter((row) => !after.has(row))).toEqual([]);
-  }, 120_000);
+  });
 });

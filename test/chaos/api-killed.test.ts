@@ -71,7 +71,7 @@ const QUIET_MS = 12_000;
     try {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, {
         method: 'POST',
-        signal: AbortSignal.timeout(40_000),
+        signal: AbortSignal.timeout(120_000),
         headers: {
           Authorization: `Bearer ${key}`,
           'Content-Type': 'application/json',
@@ -184,7 +184,7 @@ const QUIET_MS = 12_000;
       ),
     );
     await expectAllInOrder(hub);
-  }, 900_000);
+  });
 
   test('POST /v1/stock/adjustments: one change, and its answer', async () => {
     const { supplier } = people;
@@ -235,7 +235,7 @@ const QUIET_MS = 12_000;
     );
     await eventually(async () => expect(await hub.store.database.models.auditIntents.countDocuments()).toBe(0));
     await expectAllInOrder(hub);
-  }, 900_000);
+  });
 
   test('a webhook: one order, sent again by the platform or not', async () => {
     const { distributor, shop } = people;
@@ -271,5 +271,5 @@ const QUIET_MS = 12_000;
       expect(await ordersOf(orderNumber)).toHaveLength(1);
     }
     await expectAllInOrder(hub);
-  }, 900_000);
+  });
 });

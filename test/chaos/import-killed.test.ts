@@ -50,7 +50,7 @@ const FILE = `sku,name,components\nSET,Set,S1*2\n${Array.from({ length: SINGLES 
     const place = placeOf(hub, `${hub.queuePrefix}-${numbered}`);
     const child = await startChild('worker', { place, kill });
     const ended = await start(place);
-    const end = eventually(ended, 90_000);
+    const end = eventually(ended);
     end.catch(() => {});
     const signal = await Promise.race([child.ended, end.then(() => null)]);
     await child.kill();
@@ -131,5 +131,5 @@ const FILE = `sku,name,components\nSET,Set,S1*2\n${Array.from({ length: SINGLES 
       ),
     );
     expect(missed.length).toBeLessThanOrEqual(points.length / 8);
-  }, 900_000);
+  });
 });

@@ -343,7 +343,7 @@ describe(`a random day (SEED=${SEED})`, () => {
       await eventually(async () => {
         const pushing = await packages().find({ status: 'pushing' }).lean();
         if (pushing.length > 0) throw new Error(`being pushed: ${await Promise.all(pushing.map(whereItStands))}`);
-      }, 120_000);
+      });
     }
     await hub.processes.flush();
     // Cheap to ask: a look at everything takes its time after a long day.
@@ -351,8 +351,8 @@ describe(`a random day (SEED=${SEED})`, () => {
       const { models } = hub.store.database;
       const due = await models.dues.find({ failed: false }).lean();
       if (due.length > 0) throw new Error(await whatStands(hub, due));
-    }, 120_000);
-    await expectAllInOrder(hub, 240_000);
+    });
+    await expectAllInOrder(hub);
     const tally: Record<string, number> = {};
     for (const { status } of await packages().find({}, { status: 1 }).lean()) tally[status] = (tally[status] ?? 0) + 1;
     // In a short day a rare one may not have come about.
@@ -366,6 +366,6 @@ describe(`a random day (SEED=${SEED})`, () => {
       .limit(20)
       .lean())
       await orRefused(push(hub, account, _id));
-    await expectAllInOrder(hub, 240_000);
-  }, 1_800_000);
+    await expectAllInOrder(hub);
+  });
 });

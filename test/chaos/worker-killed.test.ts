@@ -62,7 +62,7 @@ type Scene = Awaited<ReturnType<typeof makeScene>>;
     const settled = eventually(async () => {
       expect(await shownQuantity(hub, scene.shop, 'TEE-1')).toBe(47);
       expect(await hub.store.database.models.dues.countDocuments({ lane: { $in: scene.lanes } })).toBe(0);
-    }, 20_000).then(() => null);
+    }).then(() => null);
     const ended = await Promise.race([child.ended, settled]);
     await child.kill();
     if (endSessions) await endSessionsOf(child, hub.store.database.connection);
@@ -102,8 +102,8 @@ type Scene = Awaited<ReturnType<typeof makeScene>>;
         ),
       );
       for (const scene of scenes)
-        expect(await pushEnd(hub, scene.buyer.id, scene.pkg, 60_000)).toMatchObject({ status: 'pushed' });
-      await expectAllInOrder(hub, 60_000);
+        expect(await pushEnd(hub, scene.buyer.id, scene.pkg)).toMatchObject({ status: 'pushed' });
+      await expectAllInOrder(hub);
       // What was killed goes on to serve.
       await Promise.all(
         scenes.map(async (scene) => {
@@ -112,11 +112,11 @@ type Scene = Awaited<ReturnType<typeof makeScene>>;
           expect(await pushEnd(hub, scene.buyer.id, next)).toMatchObject({ status: 'pushed' });
         }),
       );
-      await expectAllInOrder(hub, 60_000);
+      await expectAllInOrder(hub);
       for (const scene of scenes) expect(await shownQuantity(hub, scene.shop, 'TEE-1')).toBe(46);
       await Promise.all(workers.splice(0).map((worker) => worker.stop()));
     }
     // The last steps are those of lanes, whose number depends on what they find done.
     expect(missed.length).toBeLessThanOrEqual(points.length / 8);
-  }, 1_200_000);
+  });
 });

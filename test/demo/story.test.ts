@@ -11,9 +11,6 @@ import { serveApi } from '../support/served-api';
 
 const ADMIN_KEY = 'the-admin-key-of-the-tests-only';
 
-// A seed is a few hundred requests.
-jest.setTimeout(180_000);
-
 describe('the demo', () => {
   let hub: Hub;
   let api: Awaited<ReturnType<typeof serveApi>>;

@@ -76,7 +76,7 @@ const ended = (operation: string) =>
     const body = await expectReply(seller.get(`/operations/${operation}`), 200);
     if (body.status === 'running') throw new Error(`${operation}: ${JSON.stringify(body.progress)}`);
     return body;
-  }, 60_000);
+  });
 const isParked = (pkg: string) =>
   eventually(async () => expect(await hub.store.orders.package(distributor.id, pkg)).toMatchObject({ parked: true }));
 
@@ -156,7 +156,7 @@ describe('a bulk push', () => {
     const rows = await hub.store.database.models.packages.find({ _id: { $in: made.map(({ pkg }) => pkg) } }).lean();
     expect(rows.map(({ status, attempt }) => [status, attempt])).toEqual(made.map(() => ['pushed', 1]));
     await expectAllInOrder(hub);
-  }, 120_000);
+  });
 
   test('names each order once, and only so many', async () => {
     const { order } = await anOrder();
@@ -323,7 +323,7 @@ describe('labels', () => {
   beforeAll(async () => {
     for (const platform of ['shopee', 'lazada'] as const)
       shops[platform] = await makeStore(hub, distributor.id, platform, supplier.skus);
-  }, 120_000);
+  });
 
   /** A buyer's order at a platform, pushed. */
   async function handedOver(platform: 'shopee' | 'lazada', shipping: SandboxShipping) {
@@ -436,7 +436,7 @@ describe('labels', () => {
       'labels_unavailable',
       '/supplyOrders/0 platform_rejected',
     ]);
-  }, 120_000);
+  });
 
   /** A PDF of so many pages of that width. */
   async function aPdf(width: number, pages = 1) {
@@ -514,7 +514,7 @@ describe('labels', () => {
     expect((await expectReply(seller.get(`/orders/${third.order}`), 200)).packages).toMatchObject([{ label: null }]);
     await sweep();
     expect(await kept()).toEqual([]);
-  }, 120_000);
+  });
 
   test('of a name that the fonts lack is named, not printed wrongly', async () => {
     const { order } = await hub.store.orders.takeIn({

@@ -301,7 +301,7 @@ test('many at once with every fault: the books agree', async () => {
   await Promise.all(packages.map((pkg) => expectReply(start(pkg), 202)));
   await eventually(async () => {
     for (const pkg of packages) expect(['pushed', 'push_failed']).toContain((await packageNow(pkg)).status);
-  }, 45_000);
+  });
   for (const pkg of packages) {
     if ((await packageNow(pkg)).parked) await hub.processes.decide(orderPushId(pkg, 1), 'abandon', 'operator');
   }
@@ -310,4 +310,4 @@ test('many at once with every fault: the books agree', async () => {
   expect(rows.filter(({ failure }) => failure?.code === 'outbound_refused')).toHaveLength(2);
   for (const { _id, status } of rows)
     expect(thereOf(_id) !== undefined && !thereOf(_id)?.cancelled).toBe(status === 'pushed');
-}, 120_000);
+});

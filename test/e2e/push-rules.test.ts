@@ -89,7 +89,7 @@ const adjust = (sku: string, kind: string, quantity: number, of: Seller = seller
   );
 const count = (sku: string, quantity: number, of: Seller = seller) => adjust(sku, 'count', quantity, of);
 const shows = (store: ConnectedStore, sku: string, quantity: number) =>
-  eventually(async () => expect([sku, await shownQuantity(hub, store, sku)]).toEqual([sku, quantity]), 30_000);
+  eventually(async () => expect([sku, await shownQuantity(hub, store, sku)]).toEqual([sku, quantity]));
 async function itemOf(store: ConnectedStore, sku: string) {
   const { items } = await hub.control.shop(store.platform, store.shopId);
   const item = items.find(({ models }) => models.some((model) => model.sku === sku));
@@ -104,9 +104,8 @@ const listingOf = async (store: ConnectedStore, sku: string) => {
 const recordOf = async (sku: string, store: ConnectedStore, of: Seller = seller) =>
   (await expectReply(of.call.get(`/push-records?sku=${sku}&store=${store.id}`), 200)).items[0];
 const atRest = (account: string) =>
-  eventually(
-    async () => expect(await hub.store.database.models.dues.countDocuments({ account, failed: false })).toBe(0),
-    30_000,
+  eventually(async () =>
+    expect(await hub.store.database.models.dues.countDocuments({ account, failed: false })).toBe(0),
   );
 const breakIt = (store: ConnectedStore, fault: Omit<FaultInput, 'shopId'>) =>
   hub.control.addFault(store.platform, { ...fault, shopId: store.shopId });
@@ -135,7 +134,7 @@ beforeAll(async () => {
   api = await serveApi({ ...hub, checkAnswers: true });
   as = createHttpClient(api.url);
   seller = await makeSeller([...ROWS, ...OWN, SET]);
-}, 120_000);
+});
 afterAll(async () => {
   await api?.close();
   await hub?.stop();
@@ -240,7 +239,7 @@ test('the table of quantities reaches the stores, pre-order included', async () 
           ...(expected[at] ?? []),
         ]);
   }
-}, 90_000);
+});
 
 describe('an order', () => {
   /** The record is written once the store has answered. */
@@ -552,7 +551,7 @@ describe('Push Now', () => {
       const now = await expectReply(call.get(`/operations/${operation.id}`), 200);
       expect(now.status).toBe('done');
       return now;
-    }, 30_000);
+    });
   };
 
   test('sends again what is there already, for SKUs, a rule or stores, and says how far it is', async () => {
@@ -651,7 +650,7 @@ describe('Push Now', () => {
     await breakIt(s2, { kind: 'error500' });
     const { operation } = await expectReply(call.post('/stock-pushes', { skus: ['HALT-1'] }), 202);
     const lane = `store-lane.${s2.id}`;
-    await eventually(async () => expect((await call.get(`/operations/${lane}`)).body.status).toBe('parked'), 30_000);
+    await eventually(async () => expect((await call.get(`/operations/${lane}`)).body.status).toBe('parked'));
     expect((await call.get(`/operations/${operation.id}`)).body).toMatchObject({ status: 'running' });
     await eventually(async () => expect((await call.post(`/operations/${lane}/abandon`)).status).toBeLessThan(300));
     await eventually(async () =>
@@ -933,7 +932,7 @@ describe('a supplier and distributors', () => {
         stores: [{ quantity: 0 }, { quantity: 0 }],
       },
     );
-  }, 90_000);
+  });
 });
 
 test('on the free plan stores of a platform that it leaves out are skipped, and recorded; on another plan they are not', async () => {
@@ -959,7 +958,7 @@ test('on the free plan stores of a platform that it leaves out are skipped, and 
   await count('FREE-1', 8, free);
   await shows(free.s1, 'FREE-1', 8);
   await eventually(async () => expect(await latest()).toMatchObject({ outcome: 'skipped' }));
-}, 60_000);
+});
 
 test('what each store accepted is what its recorded rule gives, after all of that', async () => {
   const { call } = seller;
@@ -982,7 +981,7 @@ test('the preview of all SKUs is what the push of all does, on every listing', a
   await eventually(async () => {
     const now = await expectReply(call.get(`/operations/${operation.id}`), 200);
     expect(now).toMatchObject({ status: 'done', progress: { failed: 0 } });
-  }, 30_000);
+  });
   const listings = new Map<string, number>();
   for (const store of seller.stores)
     for (const { itemId, models } of (await hub.control.shop(store.platform, store.shopId)).items)

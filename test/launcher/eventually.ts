@@ -1,5 +1,5 @@
 /** Repeats the check until it holds; rejects with its last failure when the time is up. */
-export async function eventually(check: () => void | Promise<void>, limitMs = 20_000): Promise<void> {
+export async function eventually(check: () => void | Promise<void>, limitMs = 120_000): Promise<void> {
   const deadline = Date.now() + limitMs;
   for (;;) {
     try {

@@ -51,7 +51,6 @@ afterAll(async () => {
 const longTest = process.env.LONG === '1' ? test : test.skip;
 
 // The tests go on from one to the next.
-jest.setTimeout(240_000);
 
 describe('npm start', () => {
   test('tells where everything is, and refuses a second start on the same data', async () => {

@@ -125,7 +125,7 @@ describe('pushes that race without taking turns', () => {
     expect(level).toMatchObject({ onHand: UNITS, allocated: UNITS, available: 0 });
     expect(await hub.store.billing.account(null, distributor.partnership)).toMatchObject({ balance: -100 * UNITS });
     expect(await hub.store.accounts.quota(supplier.id)).toMatchObject({ used: UNITS });
-  }, 180_000);
+  });
 
   test('against credit for 5, of three times as many exactly 5 go through; against a quota of 4, exactly 4', async () => {
     const supplier = await makeSupplier(hub, { onHand: 1_000, price: 100 });
@@ -134,5 +134,5 @@ describe('pushes that race without taking turns', () => {
     expect(await hub.store.billing.account(null, poor.partnership)).toMatchObject({ balance: -500 });
     const small = await makeDistributor(hub, supplier, { orderQuota: 4 });
     expect(countOf(await race(small.id, 12), 'pushed')).toBe(4);
-  }, 180_000);
+  });
 });

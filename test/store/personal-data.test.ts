@@ -46,7 +46,7 @@ beforeAll(async () => {
   });
   const { store, processes, connectors, logger } = hub;
   api = await serveApi({ store, processes, connectors, logger, checkAnswers: true });
-}, 120_000);
+});
 afterAll(async () => {
   await api?.close();
   await hub?.stop();
@@ -216,4 +216,4 @@ test('a recipient stands nowhere in clear', async () => {
       false,
       [],
     ]);
-}, 120_000);
+});

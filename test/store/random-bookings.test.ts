@@ -242,4 +242,4 @@ test('random bookings side by side keep every sum', async () => {
     // What fails is one interleaving: a smaller case would be another, and thousands of wishes tell nobody anything.
     { numRuns: RUNS, endOnFailure: true, reporter: report },
   );
-}, 1_800_000);
+});

@@ -312,7 +312,7 @@ describe('guarded stock', () => {
     );
     expect(done).toBeGreaterThan(LONG ? 2_000 : turn);
     expect(sold).toBeGreaterThan(LONG ? 50 : 0);
-  }, 600_000);
+  });
 });
 
 describe('a combination', () => {

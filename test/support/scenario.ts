@@ -180,7 +180,7 @@ export async function makeStore(
   await eventually(async () => {
     const operation = await store.operations.get(account, workflowId.replaceAll('/', '.'));
     if (operation.status !== 'done') throw new Error(`download is ${operation.status}: ${operation.error?.detail}`);
-  }, 90_000);
+  });
   return { id: row._id, shopId: shop.shopId, platform };
 }
 
@@ -258,10 +258,10 @@ export async function push(hub: Hub, account: string, pkg: string) {
 }
 
 /** Waits until a package is no longer being pushed. */
-export async function pushEnd(hub: Hub, account: string, pkg: string, withinMs?: number) {
+export async function pushEnd(hub: Hub, account: string, pkg: string) {
   return eventually(async () => {
     const row = await hub.store.orders.package(account, pkg);
     if (row.status === 'pushing') throw new Error('still pushing');
     return row;
-  }, withinMs);
+  });
 }
