@@ -27,13 +27,10 @@ export function createConnectors(platforms: PlatformSettings, http: PlatformHttp
   };
 }
 
-/** What listings can do and hold on each platform. One without a connector can nothing, and refuses no quantity. */
+/** What listings can do and hold on each platform; null for one without a connector. */
 export const capabilitiesIn =
   (connectors: Connectors) =>
-  (platform: string): StoreCapabilities => {
+  (platform: string): StoreCapabilities | null => {
     const can = connectors[platform as Platform]?.capabilities;
-    return {
-      preOrder: can?.preOrder ?? false,
-      largestQuantity: can?.stockCall.largestQuantity ?? Number.MAX_SAFE_INTEGER,
-    };
+    return can === undefined ? null : { preOrder: can.preOrder, largestQuantity: can.stockCall.largestQuantity };
   };

@@ -9,7 +9,13 @@ import { fileAnswer, listed, listOf, ok, route, sendFile } from '../route';
 import { quantity, skuCode } from '../schemas/values';
 import { z } from '../schemas/zod';
 
-const SKIPPED = ['no_push_rule', 'store_not_in_rule', 'automatic_off', 'plan_excluded'] as const;
+const SKIPPED = [
+  'no_push_rule',
+  'store_not_in_rule',
+  'automatic_off',
+  'plan_excluded',
+  'platform_not_configured',
+] as const;
 const step = z.object({
   step: z.enum(['stock', 'zeroBelow', 'lowStock', 'quantity', 'preOrder', 'platform']),
   applies: z.boolean(),

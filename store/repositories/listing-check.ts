@@ -2,7 +2,7 @@
  * Whether the last quantity that each store accepted is what the recorded revision of its rule gives now. Contract:
  * billing.md, verify. What cannot be equal yet, or need not be, is told apart and counted.
  */
-import { type PushRule, pushNoteOf, type SkuFacts, underRule } from '../../domain/push-rules';
+import { type PushRule, pushNoteOf, type SkuFacts, type StoreCapabilities, underRule } from '../../domain/push-rules';
 import type { Discrepancy } from '../../domain/verification';
 import type { Database } from '../database';
 import type { ListingDoc, PushRecordDoc, StoreDoc } from '../models/documents';
@@ -21,7 +21,7 @@ const LOOKS = 3;
 const BATCH = 200;
 
 type Verdict = { readonly apart: string } | { readonly expected: number; readonly found: number } | null;
-type ShopRow = Pick<StoreDoc, '_id' | 'account' | 'platform'>;
+type ShopRow = Pick<StoreDoc, '_id' | 'account'> & { readonly can: StoreCapabilities };
 
 export function createListingCheck(db: Database) {
   const { models } = db;
@@ -59,11 +59,11 @@ export function createListingCheck(db: Database) {
     rule: PushRule,
     { levels, sku }: SkuFacts,
     { latest }: PushRecordDoc,
-    { store, states, capabilitiesOf }: { store: ShopRow; states: ReadonlySet<string>; capabilitiesOf: CapabilitiesOf },
+    { store, states }: { store: ShopRow; states: ReadonlySet<string> },
   ): number {
     const { quantity, preOrder } = underRule(rule, levels, {
       store: store._id,
-      can: capabilitiesOf(store.platform),
+      can: store.can,
       wasInPreOrder: (id) => states.has(preOrderId(id, store._id, sku)),
     });
     const isRefused = latest.error !== null && pushNoteOf(latest.error) === 'preOrderRefused';
@@ -74,11 +74,7 @@ export function createListingCheck(db: Database) {
    * Judges listings of one store. The records are read before the stock and after it, the marks last: a change that is not
    * sent yet has its mark, and one that was sent meanwhile another record.
    */
-  async function judge(
-    store: ShopRow,
-    listings: readonly ListingDoc[],
-    capabilitiesOf: CapabilitiesOf,
-  ): Promise<Map<string, Verdict>> {
+  async function judge(store: ShopRow, listings: readonly ListingDoc[]): Promise<Map<string, Verdict>> {
     const ids = listings.map(({ _id }) => _id);
     const before = await recordsOf(ids);
     const pushedUnder = [...before.values()].flatMap((record) => revisionOf(record) ?? []);
@@ -101,7 +97,7 @@ export function createListingCheck(db: Database) {
         const rule = rules.get(revisionOf(record) ?? '');
         // Without a rule nothing but a zero is sent.
         if (sku.active && record.latest.rule !== null && !rule) return [listing._id, { apart: 'noRule' }];
-        const expected = sku.active && rule ? quantityUnder(rule, sku, record, { store, states, capabilitiesOf }) : 0;
+        const expected = sku.active && rule ? quantityUnder(rule, sku, record, { store, states }) : 0;
         return [listing._id, expected === is ? null : { expected, found: is }];
       }),
     );
@@ -115,17 +111,17 @@ export function createListingCheck(db: Database) {
       found: String(found),
     }) satisfies Discrepancy;
 
-  async function* ofStore(store: ShopRow, beat: () => void, apart: Apart, capabilitiesOf: CapabilitiesOf): Found {
+  async function* ofStore(store: ShopRow, beat: () => void, apart: Apart): Found {
     const cursor = models.listings
       .find({ store: store._id, sku: { $ne: null }, status: { $ne: 'deleted' } })
       .lean()
       .cursor({ batchSize: BATCH });
     for await (const rows of inBatches(cursor, BATCH)) {
-      const verdicts = await judge(store, rows, capabilitiesOf);
+      const verdicts = await judge(store, rows);
       for (const listing of rows) {
         let verdict = verdicts.get(listing._id) ?? null;
         for (let look = 1; look < LOOKS && verdict !== null && 'found' in verdict; look += 1)
-          verdict = (await judge(store, [listing], capabilitiesOf)).get(listing._id) ?? null;
+          verdict = (await judge(store, [listing])).get(listing._id) ?? null;
         if (verdict === null) continue;
         if ('apart' in verdict) apart[verdict.apart] = (apart[verdict.apart] ?? 0) + 1;
         else yield discrepancyOf(listing, verdict);
@@ -149,11 +145,12 @@ export function createListingCheck(db: Database) {
         status: { $ne: 'deleted' },
       });
       seen += count;
-      if (status !== 'connected' || !owner?.inventoryEnabled) {
+      const can = capabilitiesOf(platform);
+      if (status !== 'connected' || !owner?.inventoryEnabled || can === null) {
         if (count > 0) apart.storeNotServed = (apart.storeNotServed ?? 0) + count;
         continue;
       }
-      yield* ofStore({ _id, account, platform }, () => beat(seen), apart, capabilitiesOf);
+      yield* ofStore({ _id, account, can }, () => beat(seen), apart);
     }
     beat(seen);
   };

@@ -20,7 +20,9 @@ export interface PreviewedStore {
   readonly store: StoreDoc;
   /** Null where the rule names the store and nothing of the SKU is listed there. */
   readonly listing: ListingDoc | null;
-  readonly decision: QuantityDecision | { readonly kind: 'skip'; readonly reason: 'plan_excluded' };
+  readonly decision:
+    | QuantityDecision
+    | { readonly kind: 'skip'; readonly reason: 'plan_excluded' | 'platform_not_configured' };
   readonly wasInPreOrder: boolean;
 }
 
@@ -37,8 +39,8 @@ export interface AssumedStock {
   readonly inTransit?: number | undefined;
 }
 
-/** What a platform can do; nothing is known of one without a connector. */
-export type CapabilitiesOf = (platform: string) => StoreCapabilities;
+/** What a platform can do; null for one without a connector, to which nothing is sent. */
+export type CapabilitiesOf = (platform: string) => StoreCapabilities | null;
 
 /** SKUs that are read at once for a file. */
 const CHUNK = 500;
@@ -94,21 +96,24 @@ export function createPushPreviewRepository(db: Database) {
         const own = (bySku.get(sku) ?? []).filter((listing) => listing.store === store._id);
         const wanted: (ListingDoc | null)[] = own.length > 0 ? own : rule?.stores.includes(store._id) ? [null] : [];
         const isOn = (id: string) => states.has(preOrderId(id, store._id, sku));
+        const can = capabilitiesOf(store.platform);
+        const leftOut = planExcludes(plan, store.platform) ? 'plan_excluded' : 'platform_not_configured';
         return wanted.map((listing) => ({
           store,
           listing,
           wasInPreOrder: rule !== null && isOn(rule.id),
-          decision: planExcludes(plan, store.platform)
-            ? { kind: 'skip', reason: 'plan_excluded' }
-            : decideQuantity({
-                rules: all,
-                sku: about,
-                store: store._id,
-                can: capabilitiesOf(store.platform),
-                automatic: listing?.automatic ?? true,
-                forced: false,
-                wasInPreOrder: isOn,
-              }),
+          decision:
+            leftOut === 'plan_excluded' || can === null
+              ? { kind: 'skip', reason: leftOut }
+              : decideQuantity({
+                  rules: all,
+                  sku: about,
+                  store: store._id,
+                  can,
+                  automatic: listing?.automatic ?? true,
+                  forced: false,
+                  wasInPreOrder: isOn,
+                }),
         }));
       });
       return [{ sku, facts: about, rule, passedOver: passedOver(all, stored), stores: rows }];
