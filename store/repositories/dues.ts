@@ -4,6 +4,7 @@
  */
 import type { ClientSession } from 'mongoose';
 import { newId } from '../../domain/ids';
+import { parseProcessId } from '../../domain/process-ids';
 import type { Database } from '../database';
 import type { DueDoc, OrderDoc } from '../models/documents';
 import { inPieces, writeTogether } from '../together';
@@ -152,7 +153,7 @@ export function createDueRepository(db: Database) {
   async function nowOf(session: ClientSession, dues: readonly Pick<DueDoc, '_id'>[]) {
     const ids = dues.map(({ _id }) => _id);
     const rows = await models.dues
-      .find({ _id: { $in: ids } }, { stamp: 1, changes: 1, order: 1 })
+      .find({ _id: { $in: ids } }, { stamp: 1, changes: 1, order: 1, jobs: 1 })
       .session(session)
       .lean();
     return new Map(rows.map((row) => [row._id, row]));
@@ -172,7 +173,8 @@ export function createDueRepository(db: Database) {
       if (row === undefined || row.stamp === stamp || row.changes <= changes) return [];
       const update = {
         $inc: { changes: -changes },
-        $set: { calls: 0 },
+        // Only Push Nows force: those that waited have their answer, and the change since is one like any other.
+        $set: { calls: 0, forced: (row.jobs ?? []).some((job) => !jobs.includes(job)) },
         ...(jobs.length === 0 ? {} : { $pullAll: { jobs } }),
       };
       return [{ updateOne: { filter: { _id }, update } }];
@@ -249,13 +251,17 @@ export function createDueRepository(db: Database) {
 
     /** Sets aside what a lane could not send, until the next change of it. */
     async setAside(dues: readonly Pick<DueDoc, '_id' | 'stamp'>[]): Promise<void> {
-      await changeUnmoved(dues, { $set: { failed: true, jobs: [], calls: 0 } });
+      await changeUnmoved(dues, { $set: { failed: true, forced: false, jobs: [], calls: 0 } });
     },
 
-    /** Lanes with marks older than the given time: their workflow should be running. */
+    /** Lanes with marks older than the given time: their workflow should be running. Those of disconnected stores have none. */
     async lanesWaitingSince(before: Date): Promise<string[]> {
-      const lanes = await models.dues.distinct('lane', { failed: false, since: { $lt: before } });
-      return lanes as string[];
+      const lanes: string[] = await models.dues.distinct('lane', { failed: false, since: { $lt: before } });
+      const storeOf = (lane: string) => parseProcessId(lane)?.parts.store;
+      const stores = lanes.flatMap((lane) => storeOf(lane) ?? []);
+      const rows = await models.stores.find({ _id: { $in: stores } }, { status: 1 }).lean();
+      const disconnected = new Set(rows.flatMap(({ _id, status }) => (status === 'disconnected' ? [_id] : [])));
+      return lanes.filter((lane) => !disconnected.has(storeOf(lane) ?? ''));
     },
   };
 }

@@ -81,13 +81,21 @@ export function createStockPushRepository(db: Database) {
       .lean();
   }
 
+  /** Of these stores, those that nothing is sent to until they are connected again. */
+  async function disconnectedAmong(stores: Iterable<string>): Promise<Set<string>> {
+    const rows = await models.stores.find({ _id: { $in: [...new Set(stores)] } }, { status: 1 }).lean();
+    return new Set(rows.flatMap(({ _id, status }) => (status === 'disconnected' ? [_id] : [])));
+  }
+
   /** Of these, the ones that a rule of the target writes. */
   async function meant(job: StockPushDoc, listings: readonly ListingDoc[]): Promise<ListingDoc[]> {
     const { account, target } = job;
+    const disconnected = await disconnectedAmong(listings.map(({ store }) => store));
     const current = await rules.rulesAt(account, await rules.turn(null, account));
     const codes = [...new Set(listings.flatMap(({ sku }) => sku ?? []))];
     const known = await facts.skuFacts(account, codes, true);
     return listings.filter(({ sku, store }) => {
+      if (disconnected.has(store)) return false;
       const about = known.get(sku ?? '');
       const rule = about && chooseRule(current.rules, about);
       // What nothing supplies is 0 under no rule.
@@ -161,7 +169,7 @@ export function createStockPushRepository(db: Database) {
       };
     },
 
-    /** Those that wait although nothing of them is due any more, e.g. their store was disconnected, are skipped. */
+    /** Those that wait although nothing of them is due any more, or their store was disconnected, are skipped. */
     async dropLost(job: string): Promise<void> {
       // By cursor: any number of items may really be due, in a lane that is parked.
       for (let after = ''; ; ) {
@@ -174,9 +182,10 @@ export function createStockPushRepository(db: Database) {
           .find({ _id: { $in: waiting.map(({ store, listing }) => `${storeLaneId(store)}|${listing}`) } }, { jobs: 1 })
           .lean();
         const there = new Set(due.flatMap(({ _id, jobs = [] }) => (jobs.includes(job) ? [_id] : [])));
+        const disconnected = await disconnectedAmong(waiting.map(({ store }) => store));
         await items.settle(
           waiting.flatMap(({ store, listing }) =>
-            there.has(`${storeLaneId(store)}|${listing}`)
+            there.has(`${storeLaneId(store)}|${listing}`) && !disconnected.has(store)
               ? []
               : [{ listing, jobs: [job], outcome: 'skipped' as const }],
           ),

@@ -201,7 +201,9 @@ export function createStoreRepository(db: Database) {
       });
     },
 
-    /** Ends the connection; listings stay as history. */
+    /**
+     * Ends the connection; listings stay as history. What is due waits for another connection, Push Nows do not wait for it.
+     */
     disconnect(account: string, store: string): Promise<StoreDoc> {
       return db.transact(async (session) => {
         const row = found(
@@ -214,7 +216,7 @@ export function createStoreRepository(db: Database) {
             .lean(),
           'store',
         );
-        await models.dues.deleteMany({ lane: storeLaneId(store) }, { session });
+        await models.dues.updateMany({ lane: storeLaneId(store) }, { $set: { forced: false, jobs: [] } }, { session });
         await models.shops.deleteOne({ store }, { session });
         await polls.close(session, store);
         return row;
@@ -359,7 +361,11 @@ export function createStoreRepository(db: Database) {
           })) as never,
           { session, ordered: false },
         );
-        const fresh = rows.filter(({ _id, sku }) => sku !== null && before.get(_id)?.sku !== sku);
+        const fresh = rows.filter(({ _id, sku, status }) => {
+          const old = before.get(_id);
+          // One that was deleted at the platform was told nothing meanwhile.
+          return sku !== null && (old?.sku !== sku || (old.status === 'deleted' && status !== 'deleted'));
+        });
         await follow(session, row.account, fresh);
         const lanes = await markListings(session, fresh, 'listing connected');
         return { connected: fresh.length, lanes: [...lanes, ...(await resolveOrders(session, row.account, fresh))] };

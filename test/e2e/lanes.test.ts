@@ -148,6 +148,15 @@ describe('the lanes of an account', () => {
   /** The lane says that it is parked a moment before it takes a decision. */
   const decide = (store: ConnectedStore, decision: 'retry' | 'abandon') =>
     eventually(async () => expect((await owner.call.post(`${laneOf(store)}/${decision}`)).status).toBeLessThan(300));
+  /** The owner authorises the Shopee store once more. */
+  async function authorizeAgain() {
+    const { url } = await expectReply(owner.call.get(`/stores/${shopee.id}/authorization-url`), 200);
+    const redirect = new URL(new URL(url).searchParams.get('redirect') ?? '');
+    const { code } = await hub.control.authorize('shopee', shopee.shopId);
+    const query = { state: redirect.searchParams.get('state') ?? '', code, shop_id: shopee.shopId };
+    const callback = `${served.url}/v1/stores/callback/shopee?${new URLSearchParams(query)}`;
+    expect((await fetch(callback)).status).toBe(200);
+  }
   const noticesOf = async (document: string) =>
     ((await expectReply(owner.call.get('/notifications'), 200)).items as { event: string; document: string }[]).flatMap(
       (notice) => (notice.document === document ? [notice.event] : []),
@@ -295,13 +304,58 @@ describe('the lanes of an account', () => {
     expect(stores.find(({ id }) => id === shopee.id)).toMatchObject({ status: 'needs_authorization' });
     expect(await noticesOf(shopee.id)).toEqual(['store_needs_authorization']);
     await hub.control.clearFaults('shopee');
-    const { url } = await expectReply(owner.call.get(`/stores/${shopee.id}/authorization-url`), 200);
-    const redirect = new URL(new URL(url).searchParams.get('redirect') ?? '');
-    const { code } = await hub.control.authorize('shopee', shopee.shopId);
-    const query = { state: redirect.searchParams.get('state') ?? '', code, shop_id: shopee.shopId };
-    const callback = `${served.url}/v1/stores/callback/shopee?${new URLSearchParams(query)}`;
-    expect((await fetch(callback)).status).toBe(200);
+    await authorizeAgain();
     await shows(hub, shopee, 21, 'TEE-1');
+  });
+
+  test('of a store that is disconnected send nothing, and what was and fell due once it is connected again; no Push Now waits for it', async () => {
+    await breakIt(shopee, { kind: 'error500' });
+    await count(owner, 41, 'TEE-1');
+    await parked(shopee, 'platform_unavailable');
+    const pushNow = async () =>
+      (await expectReply(owner.call.post('/stock-pushes', { all: true }), 202)).operation.id as string;
+    const ended = (operation: string, result: object) =>
+      eventually(async () =>
+        expect(await expectReply(owner.call.get(`/operations/${operation}`), 200)).toMatchObject({
+          ...{ status: 'done', result },
+        }),
+      );
+    const waiting = await pushNow();
+    await eventually(async () =>
+      expect(await expectReply(owner.call.get(`/operations/${waiting}`), 200)).toMatchObject({
+        progress: { done: 2, failed: 0, total: 4 },
+      }),
+    );
+    await expectReply(owner.call.delete(`/stores/${shopee.id}`), 204);
+    await ended(waiting, { accepted: 2, skipped: 2 });
+    await hub.control.clearFaults('shopee');
+    const since = Date.now();
+    await count(owner, 33, 'TEE-2');
+    await shows(hub, lazada, 33, 'TEE-2');
+    await ended(await pushNow(), { accepted: 2, skipped: 0 });
+    expect(await stockCalls(hub, shopee, since)).toEqual([]);
+    const lane = storeLaneId(shopee.id);
+    expect(await hub.store.dues.waiting(lane)).toBe(2);
+    expect(await hub.store.dues.lanesWaitingSince(new Date())).not.toContain(lane);
+    await authorizeAgain();
+    await shows(hub, shopee, 41, 'TEE-1');
+    await shows(hub, shopee, 33, 'TEE-2');
+    await noDues(hub, { account: owner.id });
+  });
+
+  test('bring a listing that its platform had deleted, and has again, what changed meanwhile', async () => {
+    const row = await hub.store.stores.get(owner.id, lazada.id);
+    const { items } = await expectReply(owner.call.get(`/stores/${lazada.id}/listings`), 200);
+    const one = items.find(({ sku }: { sku: string }) => sku === 'TEE-1');
+    const { item: itemId, model: modelId, sellerSku, title, variation, platformQuantity: quantity } = one;
+    const told = { itemId, modelId, sellerSku, title, variation, quantity, imageUrl: null, price: '1.00' };
+    await hub.store.stores.putListings(row, [{ ...told, currency: 'MYR', status: 'deleted' }]);
+    await count(owner, 40, 'TEE-1');
+    await shows(hub, shopee, 40, 'TEE-1');
+    await noDues(hub, { account: owner.id });
+    expect(await shownQuantity(hub, lazada, 'TEE-1')).toBe(50);
+    await expectReply(owner.call.post(`/stores/${lazada.id}/download`), 202);
+    await shows(hub, lazada, 40, 'TEE-1');
   });
 
   test('do not send a quantity that the store has', async () => {
