@@ -1,6 +1,12 @@
 /** One batch of a store's lane: what each listing gets now, the platform's calls in their order, and what is recorded of them. */
 import { ApplicationFailure } from '@temporalio/common';
-import type { MarketplaceConnector, PlatformCapabilities, StockEntry, StockResult } from '../connectors/port';
+import type {
+  MarketplaceConnector,
+  PlatformCapabilities,
+  ShopAccess,
+  StockEntry,
+  StockResult,
+} from '../connectors/port';
 import {
   decideQuantity,
   type PreOrderDecision,
@@ -11,6 +17,7 @@ import {
   unsupplied,
 } from '../domain/push-rules';
 import type { DueDoc, ListingDoc, PushOutcome, PushResult, StoreDoc } from '../store/models/documents';
+import type { LaneCaller } from '../store/repositories/lanes';
 import { preOrderId } from '../store/repositories/pre-orders';
 import type { RecordEntry } from '../store/repositories/pushes';
 import type { ActivityDeps } from './deps';
@@ -89,7 +96,9 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       const before = accepted.get(due.subject) ?? null;
       if (!listing || listing.sku === null) {
         // Whose SKU was deleted is sold no more; what was unconnected otherwise is left as it is.
-        if (listing && due.urgent && before !== 0) result.send.push(planned(due, listing, before, unsupplied(can)));
+        const gone = unsupplied(can);
+        if (listing && due.urgent && (before !== 0 || differs(listing, gone.preOrder)))
+          result.send.push(planned(due, listing, before, gone));
         else result.skipped.push(due);
         continue;
       }
@@ -138,35 +147,68 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
     };
   }
 
-  const wireEntry = (item: Planned, quantity: number): StockEntry => ({
-    key: item.listing._id,
-    itemId: item.listing.item,
-    modelId: item.listing.model,
+  /**
+   * One call that changes something at the store, noted before it: the next pass begins none before this one is over, and where
+   * one has begun, this one calls no more.
+   * @param listings whose quantities it carries
+   */
+  function callFor<T>(
+    { store: id, pass }: LaneCaller,
+    listings: readonly string[],
+    work: (connector: MarketplaceConnector, shop: ShopAccess) => Promise<T>,
+  ): Promise<T> {
+    return access.call(id, async (connector, shop) => {
+      await store.pushes.calling(id, pass, listings, connector.longestWriteMs);
+      try {
+        return await work(connector, shop);
+      } catch (error) {
+        const isUnwritten = isPlatformError(error) && !error.options.outcomeUnknown;
+        await store.pushes.called(id, pass, isUnwritten ? [] : listings);
+        throw error;
+      }
+    });
+  }
+
+  /** What is refused as a whole call is refused for each of its entries. */
+  async function callStock(caller: LaneCaller, entries: readonly StockEntry[]): Promise<readonly StockResult[]> {
+    if (entries.length === 0) return [];
+    const keys = entries.map(({ key }) => key);
+    return callFor(caller, keys, async (connector, shop) => {
+      try {
+        return await connector.updateStock(shop, entries);
+      } catch (error) {
+        if (!isPlatformError(error) || error.kind !== 'rejected') throw error;
+        const { code, message } = error;
+        return keys.map((key) => ({ key, outcome: 'refused', code, message }) as const);
+      }
+    });
+  }
+  const entryFor = ({ listing }: Planned, quantity: number): StockEntry => ({
+    key: listing._id,
+    itemId: listing.item,
+    modelId: listing.model,
     quantity,
   });
-  const callStock = (row: StoreDoc, entries: readonly StockEntry[]): Promise<readonly StockResult[]> =>
-    entries.length === 0
-      ? Promise.resolve([])
-      : access.call(row._id, (connector: MarketplaceConnector, shop) => connector.updateStock(shop, entries));
 
   /** The states that the decisions come to, before anything is sent: should the lane die, they are known. */
   async function keepStates(row: StoreDoc, send: readonly Planned[]): Promise<void> {
     const about = send.filter(({ preOrder }) => preOrder !== null);
     await store.preOrders.keep(
-      about.flatMap(({ sku, rule, preOrder, listing: { account } }) =>
-        rule === null || preOrder === null || preOrder.daysToShip === 0
+      about.flatMap(({ sku, rule, preOrder, listing }) =>
+        // Of a rule that has no pre-order (any more) only what may have been left on is there to be forgotten.
+        rule === null || preOrder === null || (preOrder.daysToShip === 0 && !listing.preOrder)
           ? []
-          : [{ account, store: row._id, sku, rule: rule.id, on: preOrder.on }],
+          : [{ account: listing.account, store: row._id, sku, rule: rule.id, on: preOrder.on }],
       ),
     );
     const ceased = about.flatMap(({ sku, rule }) => (rule === null ? [sku] : []));
     if (ceased.length > 0) await store.preOrders.clear(row._id, ceased);
   }
 
-  const callPreOrder = (row: StoreDoc, itemId: string, on: boolean, daysToShip: number) =>
-    access.call(row._id, (connector: MarketplaceConnector, shop) =>
-      connector.setPreOrder(shop, { itemId, on, daysToShip }),
-    );
+  async function callPreOrder(caller: LaneCaller, itemId: string, on: boolean, daysToShip: number): Promise<void> {
+    await callFor(caller, [], (connector, shop) => connector.setPreOrder(shop, { itemId, on, daysToShip }));
+    await store.pushes.called(caller.store, caller.pass, []);
+  }
 
   /** Refused for good: its words. What is worth another try is thrown. */
   async function refusalOf(work: () => Promise<unknown>): Promise<string | null> {
@@ -183,7 +225,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
    * Puts items into pre-order before their quantities are raised. Where the platform refuses, they get what they would
    * have without it.
    */
-  async function turnOn(row: StoreDoc, send: readonly Planned[]): Promise<Planned[]> {
+  async function turnOn(caller: LaneCaller, send: readonly Planned[]): Promise<Planned[]> {
     const wanted = send.filter(({ listing, preOrder }) => preOrder?.on && differs(listing, preOrder));
     const refusals = new Map<string, string>();
     for (const item of new Set(wanted.map(({ listing }) => listing.item))) {
@@ -191,7 +233,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       const daysToShip = Math.max(...own.map(({ preOrder }) => preOrder?.daysToShip ?? 0));
       const ids = own.map(({ listing }) => listing._id);
       await store.preOrders.mark(ids, { daysToShip, told: false });
-      const refused = await refusalOf(() => callPreOrder(row, item, true, daysToShip));
+      const refused = await refusalOf(() => callPreOrder(caller, item, true, daysToShip));
       if (refused === null) {
         await store.preOrders.mark(ids, { daysToShip, told: true });
         continue;
@@ -212,11 +254,11 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
   }
 
   /** Takes listings out of pre-order after their quantities were lowered; an item only with the last of its listings. */
-  async function turnOff(row: StoreDoc, lowered: readonly Planned[]): Promise<void> {
+  async function turnOff(caller: LaneCaller, lowered: readonly Planned[]): Promise<void> {
     const off = lowered.filter(leavesPreOrder);
     if (off.length === 0) return;
     const items = [...new Set(off.map(({ listing }) => listing.item))];
-    const still = await store.preOrders.listingsOf(row._id, items);
+    const still = await store.preOrders.listingsOf(caller.store, items);
     const leaving = new Set(off.map(({ listing }) => listing._id));
     for (const item of items) {
       const own = off.flatMap(({ listing }) => (listing.item === item ? [listing] : []));
@@ -228,37 +270,44 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       }
       // Should the lane die after the call, nobody knows whether it is still on: whoever wants it on says so again.
       await store.preOrders.mark(ids, { daysToShip: own[0]?.preOrder?.daysToShip ?? 0, told: false });
-      const refused = await refusalOf(() => callPreOrder(row, item, false, 0));
+      const refused = await refusalOf(() => callPreOrder(caller, item, false, 0));
       // Refused: it stays known as on, and the next push of it tries again.
       if (refused === null) await store.preOrders.mark(ids, null);
     }
   }
 
-  /** A platform-side floor: the nearest quantity it takes is sent right away, and the record says so. */
-  async function floorRecords(
-    row: StoreDoc,
+  /**
+   * A platform-side floor: the nearest quantity it takes is sent right away, where it is not there already, and the record says
+   * so. What the platform puts off meanwhile, or another floor, has no record: it is tried again.
+   */
+  async function sendFloors(
+    caller: LaneCaller,
     send: readonly Planned[],
     answers: readonly StockResult[],
   ): Promise<RecordEntry[]> {
     const floors = answers.flatMap((answer) => {
       const item = answer.outcome === 'floor' ? send.find(({ listing }) => listing._id === answer.key) : undefined;
-      return item && answer.outcome === 'floor'
-        ? [{ item, floor: answer.floor, code: answer.code, message: answer.message }]
-        : [];
+      return item && answer.outcome === 'floor' ? [{ item, floor: answer.floor, message: answer.message }] : [];
     });
+    if (floors.length === 0) return [];
+    const isThere = ({ item, floor }: (typeof floors)[number]) => floor === item.before && !item.due.forced;
+    const sent = floors.filter((one) => !isThere(one));
     const again = await callStock(
-      row,
-      floors.map(({ item, floor }) => wireEntry(item, floor)),
+      caller,
+      sent.map(({ item, floor }) => entryFor(item, floor)),
     );
-    return floors.map(({ item, floor, code, message }) =>
-      again.some((answer) => answer.key === item.listing._id && answer.outcome === 'accepted')
-        ? entryOf(item, {
-            outcome: 'accepted',
-            error: PUSH_NOTES.floor(floor, message),
-            quantity: floor,
-          })
-        : entryOf(item, { outcome: 'refused', error: `${code}: ${message}`, quantity: item.quantity }),
-    );
+    const records = floors.flatMap((one): RecordEntry[] => {
+      const { item, floor, message } = one;
+      const answer = again.find(({ key }) => key === item.listing._id);
+      if (isThere(one) || answer?.outcome === 'accepted')
+        return [entryOf(item, { outcome: 'accepted', error: PUSH_NOTES.floor(floor, message), quantity: floor })];
+      if (answer?.outcome !== 'refused') return [];
+      const error = `${answer.code}: ${answer.message}`;
+      return [entryOf(item, { outcome: 'refused', error, quantity: item.quantity })];
+    });
+    const called = sent.map(({ item }) => item.listing._id);
+    await store.lanes.answered(caller, called, records, []);
+    return records;
   }
 
   /** What the platform answered per item. */
@@ -290,10 +339,18 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
     /**
      * One batch: one stock call, and the pre-order calls that go with it. `calling` is told just before the first of them
      * and before the stock call, which the pace is counted from.
+     * @param pass the pass of the store's lane that it is of: see `PushRepository.beginPass`
      * @returns false where nothing had to be sent
      */
-    async sendBatch(row: StoreDoc, rulesOf: RulesOf, due: readonly DueDoc[], calling: () => void): Promise<boolean> {
+    async sendBatch(
+      row: StoreDoc,
+      pass: string,
+      rulesOf: RulesOf,
+      due: readonly DueDoc[],
+      calling: () => void,
+    ): Promise<boolean> {
       const { capabilities } = access.connectorOf(row.platform);
+      const caller = { store: row._id, pass };
       const { send: all, settled, skipped } = await plan(row, capabilities, due, rulesOf);
       await keepStates(row, [...settled, ...all]);
       await store.pushes.stand(settled.map(({ listing, quantity, rule }) => ({ id: listing._id, quantity, rule })));
@@ -305,43 +362,39 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       await dropWithout(skipped, 'skipped');
       if (all.length === 0) return false;
       calling();
-      const send = await turnOn(row, all);
+      const send = await turnOn(caller, all);
       const writing = send.filter(({ writes }) => writes);
-      const called = writing.flatMap(({ listing, before }) => (before === null ? [] : [listing._id]));
-      await store.pushes.calling(row._id, called);
       calling();
       const answers = await callStock(
-        row,
-        writing.map((item) => wireEntry(item, item.quantity)),
+        caller,
+        writing.map((item) => entryFor(item, item.quantity)),
       );
       const records = recordsOf(send, answers);
       const answered = new Set(records.map(({ id }) => id));
       const done = new Set(send.filter((item) => answered.has(item.listing._id) && !leavesPreOrder(item)));
       await store.lanes.answered(
-        row._id,
-        called,
+        caller,
+        writing.map(({ listing }) => listing._id),
         records,
         [...done].map(({ due }) => due),
       );
       const left = send.filter((item) => !done.has(item));
-      if (left.length > 0) await finish(row, left, records, answers);
+      if (left.length > 0) await finish(caller, left, records, answers);
       return true;
     },
   };
 
   /** What one call did not end: floors, listings that leave pre-order, and what the platform asked to try again. */
   async function finish(
-    row: StoreDoc,
+    caller: LaneCaller,
     left: readonly Planned[],
     answered: readonly RecordEntry[],
     answers: readonly StockResult[],
   ): Promise<void> {
-    const floors = await floorRecords(row, left, answers);
-    await store.pushes.record(floors);
-    const records = [...answered, ...floors];
+    const records = [...answered, ...(await sendFloors(caller, left, answers))];
     const accepted = new Set(records.flatMap(({ id, result }) => (result.outcome === 'accepted' ? [id] : [])));
     await turnOff(
-      row,
+      caller,
       left.filter(({ listing }) => accepted.has(listing._id)),
     );
     const done = new Set(records.map(({ id }) => id));

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { LANE_PASS_MS } from '../config/timeouts';
 import { planExcludes } from '../domain/accounts';
+import { newId } from '../domain/ids';
 import { storeLaneId } from '../domain/process-ids';
 import type { PushRule } from '../domain/push-rules';
 import type { DueDoc, StoreDoc } from '../store/models/documents';
@@ -29,6 +30,8 @@ export type LanePass =
 /** How long a throttled lane waits where the platform doesn't say. Milliseconds. */
 const UNTOLD_WAIT_MS = 1_000;
 
+/** How often a call that is still out is looked at. Milliseconds. */
+const CALL_LOOK_MS = 50;
 const EXCLUDED_AT_ONCE = 200;
 const NO_RULES: readonly PushRule[] = [];
 /** Sets of rules that orders keep, known at once within a pass. */
@@ -55,8 +58,7 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
     progressed: boolean,
     lastBatchAt: number,
   ): Promise<LanePass> {
-    // What is refused as a whole call has its result: each item's record counts that call.
-    if (isPlatformError(error) && error.kind !== 'rejected') await store.dues.unanswered(batch);
+    if (isPlatformError(error)) await store.dues.unanswered(batch);
     if (isPlatformError(error) && error.kind === 'throttled')
       return { end: 'throttled', retryAfterMs: error.options.retryAfterMs ?? UNTOLD_WAIT_MS, lastBatchAt };
     const failure = toApplicationFailure(error);
@@ -65,11 +67,6 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
     if (code === 'needs_authorization')
       return { end: 'needs_authorization', code, detail: failure.message, lastBatchAt };
     if (code === 'store_disconnected') return { end: 'drained', lastBatchAt };
-    if (code === 'platform_rejected') {
-      // The call as a whole was refused for good: so is every item in it, with the platform's words.
-      await store.lanes.refuse(row._id, batch, { code, detail: failure.message });
-      return { end: 'more', lastBatchAt };
-    }
     if (progressed) return { end: 'more', lastBatchAt };
     throw failure;
   }
@@ -98,6 +95,15 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
       detail: `${row.platform} is not configured on this hub`,
     });
 
+  /** A lane that was ended, or a pass that was taken for dead, may still have a call on its way: it comes to its end first. */
+  async function takeTurn(id: string, pass: string): Promise<boolean> {
+    for (let isOurs = await store.pushes.beginPass(id, pass); !isOurs; isOurs = await store.pushes.takeUpCall(id)) {
+      if (isCancelled()) return false;
+      await wait(CALL_LOOK_MS);
+    }
+    return true;
+  }
+
   async function sendBatches(input: LanePassInput): Promise<LanePass> {
     const started = Date.now();
     const row = await store.stores.byId(input.store);
@@ -109,8 +115,9 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
     let batch: DueDoc[] = [];
     // A lane that sends is not parked: a run before this one may have been ended while it was.
     if (lastBatchAt === 0) await store.lanes.takenUp(row._id);
-    await store.pushes.takeUpCalls(row._id);
     if (row.status === 'disconnected') return { end: 'drained', lastBatchAt };
+    const pass = newId('command');
+    if (!(await takeTurn(row._id, pass))) return { end: 'more', lastBatchAt };
     try {
       if (planExcludes((await store.accounts.get(row.account)).plan, row.platform)) return await excluded(row, input);
       if (!access.isConfigured(row.platform)) return await unconfigured(row, input);
@@ -119,14 +126,14 @@ export function createStoreLaneActivities({ store, access, logger, heartbeat, is
       for (let round = 0; round < input.batches && Date.now() - started < LANE_PASS_MS / 2; round += 1) {
         const left = lastBatchAt + input.pacingMs - Date.now();
         if (left > 0) await wait(left);
-        // A lane that was ended while this pass runs may run again already: two must not send side by side.
+        // Sooner than `calling` would find out that another pass sends.
         if (isCancelled()) return { end: 'more', lastBatchAt };
         batch = await reader.next();
         if (batch.length === 0) return { end: 'drained', lastBatchAt };
         ruleSet = await store.lanes.ruleSet(row.account, ruleSet);
         const isOn = ruleSet.account.inventoryEnabled;
         const rulesOf = isOn ? await rulesFor(row.account, ruleSet, kept, batch) : () => NO_RULES;
-        const called = await batches.sendBatch(row, rulesOf, batch, () => {
+        const called = await batches.sendBatch(row, pass, rulesOf, batch, () => {
           lastBatchAt = Date.now();
         });
         if (called) sent += 1;

@@ -27,6 +27,13 @@ export interface PlatformHttpOptions {
   readonly logger?: ConnectorLogger;
 }
 
+/** How long a call lasts at most, its pauses included. Milliseconds. */
+export const longestCallMs = ({
+  timeoutMs,
+  tries,
+  waitMs,
+}: Pick<PlatformHttpOptions, 'timeoutMs' | 'tries' | 'waitMs'>) => tries * timeoutMs + (tries - 1) * waitMs;
+
 /** What came back, parsed but not yet judged: a 200 is not a success. */
 export interface PlatformAnswer {
   readonly status: number;

@@ -206,6 +206,8 @@ export type PushVerdict =
 export interface MarketplaceConnector {
   readonly platform: Platform;
   readonly capabilities: PlatformCapabilities;
+  /** A call that changes something is given up at the latest after this. Milliseconds. */
+  readonly longestWriteMs: number;
   /** Where to send the owner's browser. `state` comes back to `redirectUrl`. */
   authorizationUrl(input: { state: string; redirectUrl: string }): string;
   /** Turns the call-back's query into tokens. */

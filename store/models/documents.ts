@@ -625,11 +625,18 @@ export interface PushRecordDoc {
 }
 
 /**
- * `_id` = store. What went out in a call whose answer is not known yet, by listing: as small as a call is. What a lane that
- * died leaves here goes to the records when its store's next pass begins.
+ * `_id` = store. Which pass of its lane may send to it, and the call of one that is out. What a pass that died leaves here goes
+ * to the records when the next one begins.
  */
 export interface StoreCallDoc {
   _id: string;
+  /** The newest one: no other begins a call. */
+  pass: string | null;
+  /** The pass whose call is out; null where none is. */
+  caller: string | null;
+  /** Longer than until then that call does not last. */
+  until: Date | null;
+  /** What it carries. */
   listings: string[];
 }
 

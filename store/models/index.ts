@@ -522,7 +522,9 @@ const schemas = {
     [{ account: 1, kind: 1, sku: 1 }],
   ),
   // One small document instead of a mark on each record of a call.
-  storeCalls: schema<D.StoreCallDoc>({ _id: text, listings: [String] }),
+  storeCalls: schema<D.StoreCallDoc>({
+    ...{ _id: text, pass: optionalText, caller: optionalText, until: optionalTime, listings: [String] },
+  }),
   // Beside their records, which are written with every push and stay small.
   pushHistory: schema<D.PushHistoryDoc>(
     {

@@ -4,6 +4,7 @@ import { operationIdOf, storeLaneId } from '../../domain/process-ids';
 import type { PushRule, SkuFacts } from '../../domain/push-rules';
 import { type Database, found } from '../database';
 import type { AccountDoc, DueDoc, ListingDoc, PushOutcome, StoreDoc } from '../models/documents';
+import { inPieces } from '../together';
 import { createDueRepository } from './dues';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
@@ -25,6 +26,12 @@ export interface RuleSet extends RulesAt {
 export interface LaneFailure {
   readonly code: string;
   readonly detail: string;
+}
+
+/** Who calls: a pass of a store's lane. */
+export interface LaneCaller {
+  readonly store: string;
+  readonly pass: string;
 }
 
 export function createLaneRepository(db: Database) {
@@ -99,31 +106,23 @@ export function createLaneRepository(db: Database) {
 
     /**
      * What a call came to, and the marks that are done with it: in one transaction.
-     * @param called listings that were noted before it
+     * @param called listings that it carried; none where nothing was to be called
+     * @throws `unavailable` where a later pass took the call up: nothing of it is recorded then
      */
     async answered(
-      store: string,
+      { store, pass }: LaneCaller,
       called: readonly string[],
       entries: readonly RecordEntry[],
       done: readonly DueDoc[],
     ): Promise<void> {
-      if (entries.length + called.length === 0) return;
       const known = new Set(entries.map(({ id }) => id));
-      const unanswered = called.filter((id) => !known.has(id));
+      const unknown = called.filter((id) => !known.has(id));
       await db.transact(async (session) => {
+        if (called.length > 0) await pushes.calledWithin(session, store, pass, unknown);
         await pushes.recordWithin(session, entries);
-        await pushes.answeredWithin(session, store, called, unanswered);
         // Last: changes write these, too, and wait the less.
         await dues.settle(session, done);
       });
-    },
-
-    /** Records items the platform refused for good as a whole call, and takes their marks away. */
-    async refuse(store: string, batch: readonly DueDoc[], failure: LaneFailure): Promise<void> {
-      await recordAs('refused', batch, failure, 1);
-      const called = batch.map(({ subject }) => subject);
-      await db.transact((session) => pushes.answeredWithin(session, store, called, []));
-      await dues.settle(null, batch);
     },
 
     /** A store that is left out: recorded, and done with. */
@@ -189,8 +188,11 @@ export function createLaneRepository(db: Database) {
     async abandon(store: string, failure: LaneFailure): Promise<void> {
       const workflowId = storeLaneId(store);
       const batch = await dues.all(workflowId);
-      await recordAs('failed', batch, failure, 0);
-      await dues.setAside(batch);
+      // A piece after the other, however much it is: a repeat goes on with what is left.
+      for (const some of inPieces(batch)) {
+        await recordAs('failed', some, failure, 0);
+        await dues.setAside(some);
+      }
       await operations.end(null, workflowId, 'abandoned', {
         error: { code: 'platform_unavailable', detail: failure.detail },
         progress: { done: 0, failed: batch.length, total: batch.length },

@@ -1,8 +1,9 @@
 /** The records of what was pushed where, beside the rules that say what is. Contract: stock-push.md. */
 import type { Document } from 'mongodb';
 import type { ClientSession, QueryFilter } from 'mongoose';
+import { HubError } from '../../domain/failures';
 import { type Database, type Page, type PageRequest, toPage } from '../database';
-import type { PushRecordDoc, PushResult } from '../models/documents';
+import type { PushRecordDoc, PushResult, StoreCallDoc } from '../models/documents';
 import { HISTORY_MS } from '../models/index';
 import { inPieces, writeTogether } from '../together';
 import { createPushRuleRepository } from './push-rules';
@@ -13,6 +14,9 @@ const HISTORY_LENGTH = 30;
 
 /** A ring: each result is written over the one that is no longer among the newest. */
 const historyId = (record: string, number: number) => `${record}|${number % HISTORY_LENGTH}`;
+
+const NO_CALL: Pick<StoreCallDoc, 'caller' | 'until' | 'listings'> = { caller: null, until: null, listings: [] };
+const superseded = () => new HubError('unavailable', 'Another pass sends to this store');
 
 export interface RecordEntry {
   readonly id: string;
@@ -77,6 +81,34 @@ export function createPushRepository(db: Database) {
       await models.pushRecords.updateMany({ _id: { $in: [...ids] } }, { $set: { unanswered: true } }, { session });
   }
 
+  /**
+   * A call is over: what is known of its listings is in their records. In the caller's transaction.
+   * @throws `unavailable` where a later pass took it up already: which of their calls was the last is not known then
+   */
+  async function calledWithin(
+    session: ClientSession,
+    store: string,
+    pass: string,
+    unknown: readonly string[],
+  ): Promise<void> {
+    const row = await models.storeCalls.findById(store).session(session).lean();
+    if (row?.caller !== pass) throw superseded();
+    await markUnanswered(session, unknown);
+    await models.storeCalls.updateOne({ _id: store }, { $set: NO_CALL }, { session });
+  }
+
+  /** What the call of an earlier pass carried becomes known by the records themselves. @returns false while it may last */
+  async function takeUpCall(store: string): Promise<boolean> {
+    return db.transact(async (session) => {
+      const row = await models.storeCalls.findById(store).session(session).lean();
+      if (!row?.caller) return true;
+      if (row.until !== null && row.until > now()) return false;
+      await markUnanswered(session, row.listings);
+      await models.storeCalls.updateOne({ _id: store }, { $set: NO_CALL }, { session });
+      return true;
+    });
+  }
+
   async function recordWithin(session: ClientSession, entries: readonly RecordEntry[]): Promise<void> {
     const rows = await models.pushRecords
       .find({ _id: { $in: entries.map(({ id }) => id) } }, { results: 1 })
@@ -104,38 +136,40 @@ export function createPushRepository(db: Database) {
     ...createPushRuleRepository(db),
 
     /**
-     * Notes that a call is about to go out. Until its answer is recorded nobody knows what the store has: should the
-     * answer be lost, not even the quantity accepted last is taken for granted.
+     * A pass of the store's lane begins: from now on no earlier one begins a call.
+     * @returns whether it may send; false where the call of an earlier one may still be on its way (`takeUpCall`)
      */
-    async calling(store: string, listings: readonly string[]): Promise<void> {
-      if (listings.length === 0) return;
+    async beginPass(store: string, pass: string): Promise<boolean> {
+      const isCalling = await db.transact(async (session) => {
+        const row = await models.storeCalls.findById(store).session(session).lean();
+        await models.storeCalls.updateOne({ _id: store }, { $set: { pass } }, { session, upsert: true });
+        return typeof row?.caller === 'string';
+      });
+      return !isCalling || takeUpCall(store);
+    },
+    takeUpCall,
+
+    /**
+     * Notes that a pass is about to call. Until its answer is recorded nobody knows what the store has: should the answer be
+     * lost, not even the quantity accepted last is taken for granted.
+     * @param forMs longer than this it does not last
+     * @throws `unavailable` where a later pass has begun: of two that send side by side, the older could be the last
+     */
+    async calling(store: string, pass: string, listings: readonly string[], forMs: number): Promise<void> {
+      const until = new Date(now().getTime() + forMs);
       await db.transact(async (session) => {
-        const update = { $addToSet: { listings: { $each: [...listings] } } };
-        await models.storeCalls.updateOne({ _id: store }, update, { session, upsert: true });
+        const row = await models.storeCalls.findById(store).session(session).lean();
+        if (row?.pass !== pass) throw superseded();
+        const $set = { caller: pass, until, listings: [...listings] };
+        await models.storeCalls.updateOne({ _id: store }, { $set }, { session });
       });
     },
 
-    /** A call has come to its end: what is known of its listings is in their records. In the caller's transaction. */
-    async answeredWithin(
-      session: ClientSession,
-      store: string,
-      called: readonly string[],
-      unanswered: readonly string[],
-    ): Promise<void> {
-      await markUnanswered(session, unanswered);
-      if (called.length > 0)
-        await models.storeCalls.updateOne({ _id: store }, { $pullAll: { listings: [...called] } }, { session });
+    /** Its call has come to its end without results. @param unknown listings of it that the store may have written */
+    async called(store: string, pass: string, unknown: readonly string[]): Promise<void> {
+      await db.transact((session) => calledWithin(session, store, pass, unknown));
     },
-
-    /** What an earlier pass called and had no answer to becomes known by the records themselves. */
-    async takeUpCalls(store: string): Promise<void> {
-      const open = await models.storeCalls.findById(store).lean();
-      if (!open?.listings.length) return;
-      await db.transact(async (session) => {
-        await markUnanswered(session, open.listings);
-        await models.storeCalls.updateOne({ _id: store }, { $pullAll: { listings: open.listings } }, { session });
-      });
-    },
+    calledWithin,
 
     /** Nothing had to be sent, the store has it: from now on this rule says why it does. */
     async stand(

@@ -27,6 +27,7 @@ describe('a running workflow terminated', () => {
   beforeAll(async () => {
     hub = await startHub({
       sweepGraceMs: 500,
+      platformTimeoutMs: 5_000,
       withoutWorker: true,
       wrapStore: (store) => ({
         ...store,
@@ -103,6 +104,34 @@ describe('a running workflow terminated', () => {
     await terminate(lane);
     await hub.control.clearFaults('shopee');
     await expectAllInOrder(hub);
+  });
+
+  test('a store’s lane while a call is on its way: the next one sends nothing beside it', async () => {
+    const { supplier, shop } = people;
+    const lane = storeLaneId(shop.id);
+    const before = await shownQuantity(hub, shop, 'TEE-1');
+    const count = async (quantity: number) => {
+      const { lanes } = await hub.store.stock.adjust({
+        ...{ account: supplier.id, warehouse: supplier.warehouse, sku: 'TEE-1', kind: 'stockIn' as const, quantity },
+        ...{ reason: '', document: 'd', key: `more/${Math.random()}` },
+      });
+      hub.processes.wakeLanes(lanes);
+    };
+    const since = Date.now();
+    const calls = async () =>
+      (await hub.control.calls({ shopId: shop.shopId, pathContains: 'update_stock', since })).calls;
+    // The older quantity would be the last to arrive.
+    await hub.control.addFault('shopee', { kind: 'slow', delayMs: 3_000, times: 1, pathContains: 'update_stock' });
+    await count(20);
+    await eventually(async () => expect(await calls()).toHaveLength(1));
+    await terminate(lane);
+    await count(1);
+    await expectAllInOrder(hub);
+    expect(await shownQuantity(hub, shop, 'TEE-1')).toBe(before + 21);
+    const [first, ...later] = await calls();
+    expect(first?.entries).toMatchObject([{ quantity: before + 20 }]);
+    expect(later.length).toBeGreaterThan(0);
+    for (const { at } of later) expect(at).toBeGreaterThanOrEqual(first?.answeredAt ?? Number.POSITIVE_INFINITY);
   });
 
   test('a lane whose history does not replay', async () => {

@@ -39,10 +39,13 @@ const OWN = [
   'PRE-3',
   'PRE-4',
   'PRE-5',
+  'PRE-6',
   'NOW-1',
   'AUTO-1',
+  'AUTO-2',
   'FLOOR-1',
   'HALT-1',
+  'HALT-2',
   'CAT-1',
   'HIST-1',
   'SUM-1',
@@ -381,6 +384,28 @@ describe('pre-order', () => {
     await count('PRE-4', 4);
     await shows(s1, 'PRE-4', 4);
     await eventually(async () => expect(await isInPreOrder(s1, 'PRE-4')).toBe(false));
+    await atRest(seller.id);
+    // Between the thresholds of one that it has again it is what it was: off.
+    await expectReply(call.patch(`/push-rules/${id}`, { preOrder: PRE }), 200);
+    await count('PRE-4', 25);
+    await shows(s1, 'PRE-4', 25);
+    await atRest(seller.id);
+    expect(await isInPreOrder(s1, 'PRE-4')).toBe(false);
+  });
+
+  test('its SKU deleted while it is 0 and on: it is switched off', async () => {
+    const { s1, call } = seller;
+    const { id } = await rule('PRE-6', { stores: [s1.id], preOrder: PRE, zeroBelow: 3 });
+    await count('PRE-6', 5);
+    await shows(s1, 'PRE-6', 35);
+    await count('PRE-6', 0);
+    await shows(s1, 'PRE-6', 0);
+    await atRest(seller.id);
+    expect(await isInPreOrder(s1, 'PRE-6')).toBe(true);
+    await expectReply(call.delete(`/push-rules/${id}`), 204);
+    await expectReply(call.delete('/skus/PRE-6'), 204);
+    await eventually(async () => expect(await isInPreOrder(s1, 'PRE-6')).toBe(false));
+    await atRest(seller.id);
   });
 });
 
@@ -666,6 +691,41 @@ describe('Push Now', () => {
   });
 });
 
+test('with automatic off no change comes along with a Push Now: neither one during its call, nor one after it was given up', async () => {
+  const { s1, s2, call } = seller;
+  for (const sku of ['AUTO-2', 'HALT-2']) {
+    await rule(sku, { stores: [s1.id, s2.id] });
+    await count(sku, 5);
+    for (const store of [s1, s2]) await shows(store, sku, 5);
+    await expectReply(call.post('/listings/auto-sync', { listings: [await listingOf(s1, sku)], on: false }), 200);
+  }
+  await atRest(seller.id);
+  await count('AUTO-2', 6);
+  await shows(s2, 'AUTO-2', 6);
+  const since = Date.now();
+  const calls = async () => (await hub.control.calls({ shopId: s1.shopId, pathContains: 'update_stock', since })).calls;
+  await breakIt(s1, { kind: 'slow', delayMs: 1_000, times: 1, pathContains: 'update_stock' });
+  await expectReply(call.post('/stock-pushes', { skus: ['AUTO-2'] }), 202);
+  await eventually(async () => expect(await calls()).toHaveLength(1));
+  await count('AUTO-2', 7);
+  await shows(s1, 'AUTO-2', 6);
+  await shows(s2, 'AUTO-2', 7);
+  await atRest(seller.id);
+  expect((await calls()).map(({ entries }) => entries[0]?.quantity)).toEqual([6]);
+
+  await breakIt(s1, { kind: 'error500' });
+  await expectReply(call.post('/stock-pushes', { skus: ['HALT-2'] }), 202);
+  const lane = `store-lane.${s1.id}`;
+  await eventually(async () => expect((await call.get(`/operations/${lane}`)).body.status).toBe('parked'));
+  await eventually(async () => expect((await call.post(`/operations/${lane}/abandon`)).status).toBeLessThan(300));
+  await eventually(async () => expect((await recordOf('HALT-2', s1)).latest).toMatchObject({ outcome: 'failed' }));
+  await hub.control.clearFaults('shopee');
+  await count('HALT-2', 4);
+  await shows(s2, 'HALT-2', 4);
+  await atRest(seller.id);
+  expect(await shownQuantity(hub, s1, 'HALT-2')).toBe(5);
+});
+
 test('with automatic off only Push Now and sync now reach a listing', async () => {
   const { s1, s2, call } = seller;
   await rule('AUTO-1', { stores: [s1.id, s2.id] });
@@ -712,6 +772,15 @@ test('a floor of the platform: the nearest quantity it takes, and the record say
   );
   const { items } = await expectReply(call.get('/push-records/history?sku=FLOOR-1'), 200);
   expect(items).toMatchObject([{ sku: 'FLOOR-1', history: [{ quantity: 12 }] }]);
+  await atRest(seller.id);
+  // It has that: the platform says it again, and nothing more is sent.
+  const since = Date.now();
+  await count('FLOOR-1', 4);
+  await eventually(async () => expect((await recordOf('FLOOR-1', l1)).latest).toMatchObject({ before: 12 }));
+  await atRest(seller.id);
+  const { calls } = await hub.control.calls({ platform: 'lazada', shopId: l1.shopId, since });
+  expect(calls.flatMap(({ entries }) => entries.map(({ quantity }) => quantity))).toEqual([4]);
+  expect((await recordOf('FLOOR-1', l1)).latest).toMatchObject({ outcome: 'accepted', quantity: 12 });
 });
 
 test('records are filtered by SKU, store, outcome and time, and come as a file', async () => {
@@ -958,6 +1027,11 @@ test('on the free plan stores of a platform that it leaves out are skipped, and 
   await count('FREE-1', 8, free);
   await shows(free.s1, 'FREE-1', 8);
   await eventually(async () => expect(await latest()).toMatchObject({ outcome: 'skipped' }));
+  // No more is said than what a push does.
+  const { stores } = await expectReply(free.call.post('/push-rules/preview', { sku: 'FREE-1' }), 200);
+  expect(stores.find(({ store }: { store: string }) => store === id)).toMatchObject({
+    ...{ quantity: null, skipped: 'platform_not_configured' },
+  });
 });
 
 test('what each store accepted is what its recorded rule gives, after all of that', async () => {

@@ -1,6 +1,5 @@
 /** What is known of a store's quantities around a call: before it, after its answer, and when that is lost. */
 import { connectStore, type Store } from '../../store';
-import type { DueDoc } from '../../store/models/documents';
 import type { RecordEntry } from '../../store/repositories/pushes';
 import { testEnvironment } from '../support/environment';
 import { TEST_KEYS } from '../support/hub';
@@ -27,67 +26,80 @@ const entry = (id: string, quantity: number): RecordEntry => ({
   },
 });
 const known = async () => Object.fromEntries(await store.pushes.accepted(STORE, LISTINGS));
-const openCalls = async () => (await store.database.models.storeCalls.findById(STORE).lean())?.listings;
+const openCall = async () => (await store.database.models.storeCalls.findById(STORE).lean())?.listings;
+const LONG_MS = 60_000;
+const call = (pass: string, listings: readonly string[], forMs = LONG_MS) =>
+  store.pushes.calling(STORE, pass, listings, forMs);
+const answered = (pass: string, called: readonly string[], entries: readonly RecordEntry[]) =>
+  store.lanes.answered({ store: STORE, pass }, called, entries, []);
+const superseded = { code: 'unavailable' };
+
 /** Both have 5, and no call is out. */
 beforeEach(async () => {
-  await store.pushes.takeUpCalls(STORE);
+  await store.database.models.storeCalls.deleteOne({ _id: STORE });
+  expect(await store.pushes.beginPass(STORE, 'first')).toBe(true);
   await store.pushes.record(LISTINGS.map((id) => entry(id, 5)));
   expect(await known()).toEqual({ [RED]: 5, [BLUE]: 5 });
 });
 
 test('while a call is out nobody knows; its answer says', async () => {
-  await store.pushes.calling(STORE, LISTINGS);
+  await call('first', LISTINGS);
   expect(await known()).toEqual({});
-  await store.lanes.answered(STORE, LISTINGS, [entry(RED, 7), entry(BLUE, 8)], []);
-  expect(await known()).toEqual({ [RED]: 7, [BLUE]: 8 });
-  expect(await openCalls()).toEqual([]);
+  await answered('first', LISTINGS, [entry(RED, 7), entry(BLUE, 8)]);
+  expect([await known(), await openCall()]).toEqual([{ [RED]: 7, [BLUE]: 8 }, []]);
 });
 
 test('what an answer leaves out stays unknown until it is accepted again', async () => {
-  await store.pushes.calling(STORE, LISTINGS);
-  await store.lanes.answered(STORE, LISTINGS, [entry(RED, 7)], []);
-  expect(await known()).toEqual({ [RED]: 7 });
-  expect(await openCalls()).toEqual([]);
+  await call('first', LISTINGS);
+  await answered('first', LISTINGS, [entry(RED, 7)]);
+  expect([await known(), await openCall()]).toEqual([{ [RED]: 7 }, []]);
   await store.pushes.record([entry(BLUE, 8)]);
   expect(await known()).toEqual({ [RED]: 7, [BLUE]: 8 });
 });
 
-test('an answer that says nothing of any of them leaves all unknown', async () => {
-  await store.pushes.calling(STORE, LISTINGS);
-  await store.lanes.answered(STORE, LISTINGS, [], []);
-  expect([await known(), await openCalls()]).toEqual([{}, []]);
+test('a call that failed leaves unknown what it may have written, and nothing else', async () => {
+  await call('first', LISTINGS);
+  await store.pushes.called(STORE, 'first', [BLUE]);
+  expect([await known(), await openCall()]).toEqual([{ [RED]: 5 }, []]);
 });
 
-test('what a lane that died had called is unknown to the next pass, whatever that one calls', async () => {
-  await store.pushes.calling(STORE, [RED]);
-  await store.pushes.takeUpCalls(STORE);
-  expect([await known(), await openCalls()]).toEqual([{ [BLUE]: 5 }, []]);
-  await store.pushes.calling(STORE, [BLUE]);
-  await store.lanes.answered(STORE, [BLUE], [entry(BLUE, 9)], []);
+test('what a lane that died had called is unknown to the next pass, once that call must be over', async () => {
+  await call('first', [RED], 0);
+  expect(await store.pushes.beginPass(STORE, 'second')).toBe(true);
+  expect([await known(), await openCall()]).toEqual([{ [BLUE]: 5 }, []]);
+  await call('second', [BLUE]);
+  await answered('second', [BLUE], [entry(BLUE, 9)]);
   expect(await known()).toEqual({ [BLUE]: 9 });
 });
 
-test('of two passes of which one lives on, each answer tells of its own call', async () => {
-  await store.pushes.calling(STORE, [RED]);
-  await store.pushes.calling(STORE, [BLUE]);
-  await store.lanes.answered(STORE, [BLUE], [entry(BLUE, 9)], []);
-  expect([await known(), await openCalls()]).toEqual([{ [BLUE]: 9 }, [RED]]);
+test('a later pass waits for the call of an earlier one, which calls no more after it', async () => {
+  await call('first', [RED]);
+  expect(await store.pushes.beginPass(STORE, 'second')).toBe(false);
+  expect(await store.pushes.takeUpCall(STORE)).toBe(false);
+  await answered('first', [RED], [entry(RED, 7)]);
+  expect(await store.pushes.takeUpCall(STORE)).toBe(true);
+  await expect(call('first', [BLUE])).rejects.toMatchObject(superseded);
+  expect([await known(), await openCall()]).toEqual([{ [RED]: 7, [BLUE]: 5 }, []]);
+  await call('second', [BLUE]);
+  expect(await openCall()).toEqual([BLUE]);
 });
 
-test('a call that is refused as a whole changed nothing', async () => {
-  const dues = LISTINGS.map((subject) => ({ _id: subject, subject, stamp: '', changes: 1, cause: 'test' }) as DueDoc);
-  await store.database.models.listings.collection.insertMany(
-    LISTINGS.map((_id) => ({ _id, account: 'acct_1', store: STORE, sku: _id })) as never,
-  );
-  await store.pushes.calling(STORE, LISTINGS);
-  await store.lanes.refuse(STORE, dues, { code: 'platform_rejected', detail: 'no' });
-  expect([await known(), await openCalls()]).toEqual([{ [RED]: 5, [BLUE]: 5 }, []]);
+test('an answer that comes after its call was taken up counts for nothing', async () => {
+  await call('first', [RED], 0);
+  await store.pushes.beginPass(STORE, 'second');
+  await expect(answered('first', [RED], [entry(RED, 7)])).rejects.toMatchObject(superseded);
+  expect(await known()).toEqual({ [BLUE]: 5 });
+  await call('second', [RED]);
+  await expect(answered('first', [RED], [entry(RED, 7)])).rejects.toMatchObject(superseded);
+  await expect(store.pushes.called(STORE, 'first', [])).rejects.toMatchObject(superseded);
+  expect(await openCall()).toEqual([RED]);
 });
 
 test('a refusal does not make known what an earlier call has left unknown', async () => {
   const refused = { ...entry(RED, 6), result: { ...entry(RED, 6).result, outcome: 'refused' as const } };
-  await store.pushes.calling(STORE, [RED]);
-  await store.pushes.takeUpCalls(STORE);
-  await store.lanes.answered(STORE, [], [refused], []);
+  await call('first', [RED]);
+  await store.pushes.called(STORE, 'first', [RED]);
+  await call('first', [RED]);
+  await answered('first', [RED], [refused]);
   expect(await known()).toEqual({ [BLUE]: 5 });
 });

@@ -156,6 +156,7 @@ function createSilentSender() {
   const connectorOf = (platform: string) =>
     ({
       capabilities: platform === 'shopee' ? SHOPEE_CAPABILITIES : LAZADA_CAPABILITIES,
+      longestWriteMs: 0,
       async updateStock(_: unknown, entries: readonly StockEntry[]) {
         for (const { key, quantity } of entries) written.set(key, quantity);
         return entries.map(({ key, quantity }) => ({ key, outcome: 'accepted' as const, quantity }));
@@ -193,6 +194,7 @@ test(`they agree on all of ${SKUS} SKUs in ${STORES} stores`, async () => {
   const sendAll = async (id: string) => {
     const row = await hub.store.stores.byId(id);
     platforms.set(id, row.platform);
+    await hub.store.pushes.beginPass(id, 'the only one');
     const listings = await models.listings.find({ store: id }).sort({ item: 1, _id: 1 }).lean();
     // Shopee's calls hold one item each; fifty of its models stand one after the other here.
     const items = new Map<string, ListingDoc[]>();
@@ -202,6 +204,7 @@ test(`they agree on all of ${SKUS} SKUs in ${STORES} stores`, async () => {
       const batch = all.slice(from, from + ITEMS_AT_ONCE).flat();
       await sender.sendBatch(
         row,
+        'the only one',
         () => known.rules,
         batch.map(dueOf),
         () => {},

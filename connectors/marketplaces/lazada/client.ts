@@ -5,6 +5,7 @@ import {
   cleanText,
   createPlatformHttp,
   encodeQuery,
+  longestCallMs,
   type PlatformAnswer,
   type PlatformCall,
   type PlatformHttp,
@@ -107,6 +108,7 @@ export function createLazadaConnector(options: LazadaOptions): MarketplaceConnec
   return {
     platform: 'lazada',
     capabilities: LAZADA_CAPABILITIES,
+    longestWriteMs: longestCallMs(options.http),
     authorizationUrl: ({ state, redirectUrl }) => wire.authorizationUrl(state, redirectUrl),
     exchangeCode: (query) => exchangeCode(wire, query),
     refreshTokens: (input) => refreshTokens(wire, input),

@@ -6,6 +6,7 @@ import { hasLeft } from '../../../domain/orders';
 import {
   cleanText,
   createPlatformHttp,
+  longestCallMs,
   type PlatformAnswer,
   type PlatformCall,
   type PlatformHttpOptions,
@@ -110,6 +111,7 @@ export function createShopeeConnector(options: ShopeeOptions): MarketplaceConnec
   return {
     platform: 'shopee',
     capabilities: SHOPEE_CAPABILITIES,
+    longestWriteMs: longestCallMs(options.http),
     authorizationUrl: ({ state, redirectUrl }) => wire.authorizationUrl(state, redirectUrl),
     exchangeCode: (query) => exchangeCode(wire, query),
     refreshTokens: (input) => refreshTokens(wire, input),
