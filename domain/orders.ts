@@ -88,8 +88,8 @@ export interface PushFacts {
     readonly supplierSku: string | null;
     readonly quantity: number;
     readonly active: boolean;
-    /** Null where no price could be computed, with the reason. */
-    readonly priceReason: PriceReason | null;
+    /** All that there would have to be for its price to be computed; empty where it was. */
+    readonly missing: readonly PriceReason[];
   }[];
   readonly availableOf: (supplierSku: string) => number;
   readonly quota: {
@@ -120,13 +120,9 @@ export function findBlockers(facts: PushFacts): Blocker[] {
   }
   for (const sku of inactive)
     blockers.push({ code: 'sku_inactive', sku, detail: `The claim or the product ${sku} is not active` });
-  for (const line of facts.lines)
-    if (line.supplierSku !== null && line.priceReason !== null)
-      blockers.push({
-        code: line.priceReason,
-        sku: line.supplierSku,
-        detail: `No price for ${line.supplierSku} could be computed`,
-      });
+  for (const sku of needed.keys())
+    for (const code of new Set(facts.lines.flatMap((line) => (line.supplierSku === sku ? line.missing : []))))
+      blockers.push({ code, sku, detail: `No price for ${sku} could be computed` });
   for (const [sku, quantity] of needed) {
     const free = facts.availableOf(sku);
     if (free < quantity)

@@ -86,7 +86,7 @@ export type PriceDecision = { readonly steps: readonly PriceStep[] } & (
 
 /** What has no price in the base currency. */
 export const NO_PRICE = { reason: 'price_missing', missing: ['price_missing'] } as const;
-const NO_RATE = 'exchange_rate_missing';
+export const NO_RATE = 'exchange_rate_missing' as const;
 
 /** In whole units of the settlement currency. What comes to more, by a slip in a rate or a percent, is no price. */
 export const LARGEST_PRICE = 1_000_000_000_000n;

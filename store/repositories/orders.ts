@@ -10,7 +10,7 @@ import {
   type PackageStatus,
   supplierArrangesCarrier,
 } from '../../domain/orders';
-import { type Charge, computeCharge, noFees, type RateFound } from '../../domain/pricing';
+import { type Charge, computeCharge, NO_RATE, noFees, type RateFound } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
 import type { ReturnFee } from '../../domain/returns';
 import { unitsBySku } from '../../domain/supply-orders';
@@ -190,7 +190,8 @@ export function createOrderRepository(db: Database) {
           supplierSku,
           quantity,
           active: counts || active,
-          priceReason: priceReason ?? (rate === null ? 'exchange_rate_missing' : null),
+          // What its sync could not fix, and what the fees lack now.
+          missing: [...(priceReason === null ? [] : [priceReason]), ...(rate === null ? [NO_RATE] : [])],
         };
       }),
       availableOf: (sku) => levels.find((row) => row.sku === sku)?.available ?? 0,

@@ -83,18 +83,22 @@ interface Case {
   readonly blockers: readonly object[];
 }
 
-test('two lines: the one without a price, and the one that lacks its rate, are both named', async () => {
+test('two SKUs without a rate, one of them without a price too: each is named with all that it lacks, once', async () => {
   await dropPriceOfB(of);
   await setRates(of, []);
   const { post, get } = as(api, of.distributor);
   const lines = [
     { sku: 'B', quantity: 1 },
-    { sku: 'SKU-1', quantity: 500 },
+    { sku: 'SKU-1', quantity: 300 },
+    { sku: 'SKU-1', quantity: 200 },
   ];
   const body = { number: 'two-lines', currency: 'SGD', shipping: 'self_arranged', lines };
   const order = (await expectStatus(post('/v1/orders', body), 201)).body;
   await quota(of.supplier, 0);
-  const wanted = ['price_missing B', 'exchange_rate_missing SKU-1', 'out_of_stock SKU-1', 'quota_reached supplier'];
+  const wanted = [
+    ...['price_missing B', 'exchange_rate_missing B', 'exchange_rate_missing SKU-1'],
+    ...['out_of_stock SKU-1', 'quota_reached supplier'],
+  ];
   const named = (blockers: { code: string; sku?: string; side?: string }[]) =>
     blockers.map(({ code, sku, side }) => `${code} ${sku ?? side}`);
   expect(named((await expectStatus(get(`/v1/orders/${order.id}/push-check`), 200)).body.blockers)).toEqual(wanted);
@@ -103,6 +107,27 @@ test('two lines: the one without a price, and the one that lacks its rate, are b
   await quota(of.supplier, null);
   await setRates(of, RATES);
   await setPriceOfB(of);
+});
+
+test('a credit period that has ended blocks nothing by itself', async () => {
+  const { post, get } = as(api, of.distributor);
+  const { billingAccounts } = api.store.database.models;
+  const credit = `/v1/supplier/distributors/${of.id}/billing/credit`;
+  await expectStatus(as(api, of.supplier).put(credit, { limit: money('1000', 'SGD'), periodDays: 7 }), 200);
+  const pushOne = async () => {
+    const order = await addOrder(api, of.distributor, 1);
+    expect((await expectStatus(get(`/v1/orders/${order.id}/push-check`), 200)).body.blockers).toEqual([]);
+    await expectStatus(post(`/v1/orders/${order.id}/push`), 202);
+    expect(await api.store.orders.push(order.packages[0].id, 1)).toMatchObject({ outcome: 'pushed' });
+    return order.id as string;
+  };
+  const first = await pushOne();
+  const { creditDueAt } = (await billingAccounts.findById(of.id).lean()) ?? {};
+  expect(creditDueAt?.getTime()).toBeGreaterThan(Date.now());
+  // As it is a week later.
+  await billingAccounts.updateOne({ _id: of.id }, { $set: { creditDueAt: new Date(Date.now() - 1_000) } });
+  for (const id of [first, await pushOne()]) await expectStatus(post(`/v1/orders/${id}/recall`), 200);
+  await setCredit(of, '1000');
 });
 
 /** One partnership for all; each case undoes what it did, and the last ones end it. */

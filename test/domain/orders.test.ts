@@ -13,7 +13,7 @@ const line = (change: Partial<PushFacts['lines'][number]> = {}): PushFacts['line
   supplierSku: 'A',
   quantity: 1,
   active: true,
-  priceReason: null,
+  missing: [],
   ...change,
 });
 const facts = (change: Partial<PushFacts> = {}): PushFacts => ({
@@ -47,12 +47,12 @@ describe('the blockers of a push', () => {
     ['sku_not_mapped', { lines: [line({ line: '7', supplierSku: null })] }, { code: 'sku_not_mapped', line: '7' }],
     [
       'price_missing',
-      { lines: [line({ priceReason: 'price_missing' })], funds: { balance: 0, creditLimit: 0, charge: null } },
+      { lines: [line({ missing: ['price_missing'] })], funds: { balance: 0, creditLimit: 0, charge: null } },
       { code: 'price_missing', sku: 'A' },
     ],
     [
       'exchange_rate_missing',
-      { lines: [line({ priceReason: 'exchange_rate_missing' })], funds: { balance: 0, creditLimit: 0, charge: null } },
+      { lines: [line({ missing: ['exchange_rate_missing'] })], funds: { balance: 0, creditLimit: 0, charge: null } },
       { code: 'exchange_rate_missing', sku: 'A' },
     ],
     [
@@ -77,8 +77,8 @@ describe('the blockers of a push', () => {
         lines: [
           line({ line: '1', supplierSku: 'A', active: false, quantity: 5 }),
           line({ line: '2', supplierSku: null }),
-          line({ line: '3', supplierSku: 'B', priceReason: 'price_missing' }),
-          line({ line: '4', supplierSku: 'C', priceReason: 'exchange_rate_missing' }),
+          line({ line: '3', supplierSku: 'B', missing: ['price_missing'] }),
+          line({ line: '4', supplierSku: 'C', missing: ['exchange_rate_missing'] }),
         ],
         availableOf: (sku) => (sku === 'A' ? 4 : 10),
         quota: quota(1, 1),
@@ -95,6 +95,14 @@ describe('the blockers of a push', () => {
       'quota_reached',
       'insufficient_funds',
     ]);
+  });
+
+  test('a SKU is named once for each thing that its price lacks, however many lines it has', () => {
+    const both = ['price_missing', 'exchange_rate_missing'] as const;
+    const lines = [line({ line: '1', missing: both }), line({ line: '2', missing: both })];
+    const found = findBlockers(facts({ lines, funds: { balance: 0, creditLimit: 0, charge: null } }));
+    expect(found).toMatchObject(both.map((code) => ({ code, sku: 'A' })));
+    expect(found).toHaveLength(2);
   });
 
   test('lines of one SKU are added up', () => {
