@@ -20,6 +20,7 @@ import {
   lineOf,
   moneyAnswer,
   moneyOf,
+  ofFields,
   positiveQuantity,
   queryFlag,
   skuCode,
@@ -235,28 +236,31 @@ function orderOf({ store }: Hub, { order: row, packages }: OrderView) {
   };
 }
 
-const newOrder = z.strictObject({
-  number: lineOf(100).openapi({ description: 'The order’s number; within a store it identifies the order' }),
-  store: id.optional().openapi({ description: 'A store of the account; left out for orders that come without one' }),
-  currency,
-  shipping: z.enum(SHIPPING_KINDS),
-  placedAt: z.iso.datetime().optional(),
-  amount: zeroOrMore.optional().openapi({ description: 'What the buyer pays for the goods; in the order’s currency' }),
-  recipient: z.strictObject({ name: lineOf(200), phone: lineOf(50), address: textOf(1000) }).optional(),
-  lines: z
-    .array(z.strictObject({ sku: skuCode, quantity: positiveQuantity, title: lineOf(500).optional() }))
-    .min(1)
-    .max(200),
-});
+const newOrder = z
+  .strictObject({
+    number: lineOf(100).openapi({ description: 'The order’s number; within a store it identifies the order' }),
+    store: id.optional().openapi({ description: 'A store of the account; left out for orders that come without one' }),
+    currency,
+    shipping: z.enum(SHIPPING_KINDS),
+    placedAt: z.iso.datetime().optional(),
+    amount: zeroOrMore
+      .optional()
+      .openapi({ description: 'What the buyer pays for the goods; in the order’s currency' }),
+    recipient: z.strictObject({ name: lineOf(200), phone: lineOf(50), address: textOf(1000) }).optional(),
+    lines: z
+      .array(z.strictObject({ sku: skuCode, quantity: positiveQuantity, title: lineOf(500).optional() }))
+      .min(1)
+      .max(200),
+  })
+  .refine(({ amount, currency: of }) => amount === undefined || currencyOf(of) === null || amount.currency === of, {
+    ...{ path: ['amount', 'currency'], message: 'must be that of the order', params: { code: 'currency_mismatch' } },
+    ...ofFields,
+  });
 
 async function takeIn(
   { account, body }: Pick<RouteRequest<never, unknown, z.output<typeof newOrder>>, 'account' | 'body'>,
   hub: Hub,
 ) {
-  if (body.amount && body.amount.currency !== body.currency)
-    throw new HubError('invalid_input', 'The amount is in another currency than the order', {
-      errors: [{ pointer: '/amount/currency', code: 'currency_mismatch', detail: `must be ${body.currency}` }],
-    });
   const shop = body.store === undefined ? null : await hub.store.stores.get(account, body.store);
   const at = hub.now().getTime();
   await hub.rates.ensureFor(account);

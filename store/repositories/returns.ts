@@ -60,11 +60,18 @@ const problemsAt = (problems: readonly LineProblem[]): InputProblem[] =>
   }));
 
 /** Lines that are not there, or named twice, are wrong input whatever their quantity. */
-function refuseLines(problems: readonly LineProblem[], code: 'return_exceeds_shipped' | 'stock_in_exceeds_order') {
+const isWrongInput = (problems: readonly LineProblem[]) => problems.some(({ code }) => code !== 'too_many');
+
+/** @param others what is wrong besides, named with them */
+function refuseLines(
+  problems: readonly LineProblem[],
+  code: 'return_exceeds_shipped' | 'stock_in_exceeds_order',
+  others: readonly InputProblem[] = [],
+) {
   if (problems.length === 0) return;
-  const isInput = problems.some((one) => one.code !== 'too_many');
-  throw new HubError(isInput ? 'invalid_input' : code, problems.map(({ detail }) => detail).join('; '), {
-    errors: problemsAt(problems),
+  const detail = problems.map((one) => one.detail).join('; ');
+  throw new HubError(isWrongInput(problems) ? 'invalid_input' : code, detail, {
+    errors: [...problemsAt(problems), ...others],
   });
 }
 
@@ -89,26 +96,30 @@ export function createReturnRepository(db: Database) {
     );
   }
 
-  /** Checked before anything is written. */
+  /** Checked before anything is written. All that is wrong is named, under the code of the first. */
   function refuseReturn(row: SupplyOrderDoc, { lines, refund }: ReturnInput): void {
+    const { currency } = row;
     const problems = findLineProblems(lines, row.lines, row.returned?.lines ?? []);
-    refuseLines(problems, 'return_exceeds_shipped');
+    const most = chargedFor(lines, row.lines);
+    const text = formatDecimal(most, CURRENCY_DECIMALS[currency]);
+    const ofRefund: InputProblem[] = [];
+    if (refund.currency !== currency)
+      ofRefund.push({ pointer: '/refund/currency', code: 'currency_mismatch', detail: `must be ${currency}` });
+    else if (refund.amount > most && !isWrongInput(problems))
+      ofRefund.push({ pointer: '/refund/amount', code: 'too_large', detail: `must be at most ${text}` });
+    refuseLines(problems, 'return_exceeds_shipped', ofRefund);
     if (!hasLeft(row.status))
       throw new HubError('return_exceeds_shipped', `The supply order is ${row.status}: nothing of it was shipped`, {
         members: { currentStatus: row.status },
       });
-    if (refund.currency !== row.currency)
-      throw new HubError('currency_mismatch', `The order was charged in ${row.currency}`, {
-        errors: [{ pointer: '/refund/currency', code: 'currency_mismatch', detail: `must be ${row.currency}` }],
+    const [wrong] = ofRefund;
+    if (wrong?.code === 'currency_mismatch')
+      throw new HubError('currency_mismatch', `The order was charged in ${currency}`, { errors: ofRefund });
+    if (wrong)
+      throw new HubError('refund_exceeds_charge', `${text} ${currency} were charged for these lines`, {
+        errors: ofRefund,
+        members: { most: { amount: text, currency } },
       });
-    const most = chargedFor(lines, row.lines);
-    if (refund.amount > most) {
-      const text = formatDecimal(most, CURRENCY_DECIMALS[row.currency]);
-      throw new HubError('refund_exceeds_charge', `${text} ${row.currency} were charged for these lines`, {
-        errors: [{ pointer: '/refund/amount', code: 'too_large', detail: `must be at most ${text}` }],
-        members: { most: { amount: text, currency: row.currency } },
-      });
-    }
   }
 
   async function bookReturn(

@@ -174,6 +174,15 @@ describe('bad input', () => {
     ],
     ['a body where none is taken', '/v1/supplier/activation', { now: true }, [['/now', 'unknown_field']]],
     [
+      'an amount in another currency than its order, beside a field that is missing',
+      '/v1/orders',
+      { ...order, number: undefined, amount: { amount: '1.00', currency: 'SGD' } },
+      [
+        ['/amount/currency', 'currency_mismatch'],
+        ['/number', 'required'],
+      ],
+    ],
+    [
       'everything at once',
       '/v1/orders',
       {

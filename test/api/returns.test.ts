@@ -134,6 +134,23 @@ describe('a return', () => {
       [{ lines: [one('1', 1)], refund: { amount: '1.00', currency: 'SGD' } }, 'currency_mismatch'],
     ] as const)
       expect(refusalOf(await giveBack(supplyOrder, body))).toEqual([422, code]);
+    // All that is wrong at once, under the code of the first.
+    for (const [body, code, places] of [
+      [
+        { lines: [one('1', 4)], refund: myr('50.01') },
+        'return_exceeds_shipped',
+        ['/lines/0/quantity', '/refund/amount'],
+      ],
+      [
+        { lines: [one('1', 4), one('9', 1)], refund: { amount: '1.00', currency: 'SGD' } },
+        'invalid_input',
+        ['/lines/0/quantity', '/lines/1/line', '/refund/currency'],
+      ],
+    ] as const) {
+      const wrong = await giveBack(supplyOrder, body);
+      expect(refusalOf(wrong)).toEqual([422, code]);
+      expect(wrong.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(places);
+    }
     expect(await balanceNow()).toBe(balance);
 
     await expectStatus(giveBack(supplyOrder, { lines: [one('1', 2)], refund: myr('25.00') }), 201);
