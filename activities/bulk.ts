@@ -55,10 +55,10 @@ export function createBulkActivities(deps: ActivityDeps) {
 
   async function beginPush({ account, by }: BulkDoc, { _id, item }: BulkItemDoc): Promise<void> {
     try {
-      const { begun, blocked } = await starts.begin(account, item, by);
+      const { begun, blocked, refused } = await starts.begin(account, item, by);
       const packages = [...begun, ...blocked].map(({ package: pkg }) => pkg);
       const blockers = blockersOf(blocked).slice(0, BLOCKERS_SHOWN);
-      if (begun.length > 0) await bulks.noteBegun(_id, packages);
+      if (begun.length > 0) await bulks.noteBegun(_id, packages, { refused });
       else
         await bulks.noteEnd(_id, {
           ok: false,
@@ -66,6 +66,7 @@ export function createBulkActivities(deps: ActivityDeps) {
           code: 'push_blocked',
           detail: blockers.map(({ detail }) => detail).join('; '),
           blockers,
+          refused,
         });
     } catch (error) {
       await bulks.noteEnd(_id, { ok: false, order: item, ...refusalOf(error) });
@@ -73,7 +74,7 @@ export function createBulkActivities(deps: ActivityDeps) {
   }
 
   /** The order's packages once none of them is being pushed; null before. */
-  async function endOfPush({ account }: BulkDoc, { item, waitsFor }: BulkItemDoc): Promise<BulkResult | null> {
+  async function endOfPush({ account }: BulkDoc, { item, waitsFor, result }: BulkItemDoc): Promise<BulkResult | null> {
     const packages = await Promise.all(waitsFor.map((pkg) => store.orders.package(account, pkg)));
     if (packages.some(({ status }) => status === 'pushing')) return null;
     const held = packages.filter(({ supplyOrder }) => supplyOrder === null);
@@ -89,6 +90,8 @@ export function createBulkActivities(deps: ActivityDeps) {
         : {}),
       blockers: blockersOf(held.map(({ _id, blockers }) => ({ package: _id, blockers }))).slice(0, BLOCKERS_SHOWN),
       packages: packages.map(packageResult),
+      // What of the order was not to be pushed, known since it was begun.
+      refused: result?.refused ?? [],
     };
   }
 

@@ -790,6 +790,8 @@ export interface CancellationDoc {
   answer: 'cancel' | 'accept' | 'reject' | null;
   /** The recalls it waits for, or waited for. */
   recalls: { package: string; attempt: number }[];
+  /** Why something of the order can't be had back: what the end says, whatever befell the telling meanwhile. */
+  refusal?: string | null;
   /** The version of the order whose buyer was answered, where the platform took the answer: a wish of a newer one is another. */
   wish?: number | null;
   askedAt: Date;

@@ -199,7 +199,8 @@ export function createCancellationRepository(
       return { next: 'end', outcome: 'cancelled', ...(await cancel(session, order, after)) };
     const yes = isWished ? ('accept' as const) : ('cancel' as const);
     const answer = refusals.length > 0 ? ('reject' as const) : yes;
-    await write(session, order, { ...after, state: 'telling', answer, detail: detail === '' ? null : detail });
+    const refusal = detail === '' ? null : detail;
+    await write(session, order, { ...after, state: 'telling', answer, refusal, detail: refusal });
     return { next: 'tell', ...NOTHING_AFTER };
   }
 
@@ -290,7 +291,7 @@ export function createCancellationRepository(
             lanes: [...intakes, ...(await end(session, order, cancellation, outcome, more))],
             recalls: [],
           });
-          const detail = cancellation.detail ?? 'The recall failed';
+          const detail = cancellation.refusal ?? 'The recall failed';
           if (told === 'gone_on' && cancellation.by === 'seller') {
             const why = cancellation.answer === 'reject' ? detail : 'The platform says that the order has left';
             return ended('failed', { code: 'cancel_not_possible', detail: why });

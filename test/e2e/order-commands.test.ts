@@ -208,6 +208,21 @@ test('of two suppliers one gives back and the other refuses: the order goes on, 
     refused: [{ package: one.id, code: 'not_pushable' }],
   });
   expect((await seller.post(`/orders/${next.id}/push`, { package: one.id })).status).toBe(409);
+  // Among many orders, too, it is named.
+  const { operation: bulk } = await expectReply(seller.post('/orders/push', { orders: [next.id] }), 202);
+  await eventually(async () =>
+    expect(await operationOf(bulk.id)).toMatchObject({
+      status: 'done',
+      result: {
+        results: [
+          {
+            ...{ ok: true, packages: [{ package: two.id, status: 'pushed' }] },
+            refused: [{ package: one.id, code: 'not_pushable', detail: 'The package was recalled' }],
+          },
+        ],
+      },
+    }),
+  );
 });
 
 test('a platform that is down parks it; retried it goes on, abandoned the order does', async () => {
@@ -288,6 +303,27 @@ describe('a buyer who asks for a cancellation', () => {
     if (platform === 'shopee')
       await eventually(async () => expect((await orderNow(id)).platformState).toBe('READY_TO_SHIP'));
     expect((await orderNow(id)).status).toBe('packed');
+  });
+
+  test('of a platform that does not answer: refused there once it is retried, in the supplier’s words', async () => {
+    const { id, number } = await ordered('shopee', { 'TEE-1': 1 });
+    const supplyOrder = await pushed(id, 1);
+    await hub.control.addFault('shopee', { kind: 'down', pathContains: 'handle_buyer_cancellation' });
+    await wishes('shopee', number);
+    await eventually(() =>
+      expectReply(maker.post(`/supply-orders/${supplyOrder}/recall/refuse`, { reason: 'sealed already' }), 200),
+    );
+    const { operation } = (await orderNow(id)).cancellation;
+    await eventually(async () => expect(await operationOf(operation)).toMatchObject({ status: 'parked' }));
+    await hub.control.clearFaults('shopee');
+    await expectReply(seller.post(`/operations/${operation}/retry`), 202);
+    expect(await cancellationEnds(id, 'rejected')).toMatchObject({
+      cancellation: { code: 'recall_refused', detail: expect.stringContaining('sealed already') },
+    });
+    expect(await operationOf(operation)).toMatchObject({
+      error: { detail: expect.stringContaining('sealed already') },
+    });
+    expect((await there('shopee', number)).state).toBe('ready_to_ship');
   });
 
   test('too late: refused there, both sides are told to settle it, and what is the seller’s own still leaves', async () => {
