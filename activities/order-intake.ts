@@ -57,6 +57,7 @@ export function createOrderIntakeActivities({ store, access, rates, processes, l
         if (result.cancellation !== null) await processes.startOrderCancel(result.cancellation);
         await store.inbox.done(waiting, 'done');
         processes.wakeLanes(result.lanes);
+        for (const push of result.pushesToEnd) processes.endPush(push);
         return { outcome: result.outcome };
       } catch (error) {
         if (isHubError(error) && error.code === 'store_disconnected') {

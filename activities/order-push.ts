@@ -25,9 +25,9 @@ export function createOrderPushActivities({ store, processes, outbound }: Activi
   return {
     /** Runs the transaction; wakes the lanes of what changed after the commit (the marks are in it, a sweep covers the rest). */
     async pushOrder(input: PushAttempt): Promise<'pushed' | 'refused' | 'superseded' | 'outbound'> {
-      const result = await store.orders.push(input.package, input.attempt, input.supplier);
-      if (result.outcome !== 'refused') processes.wakeLanes(result.lanes);
-      return result.outcome;
+      const { outcome, lanes } = await store.orders.push(input.package, input.attempt, input.supplier);
+      processes.wakeLanes(lanes);
+      return outcome;
     },
     /** @returns false where the attempt is over already, or is to be withdrawn */
     async parkOrderPush(input: PushAttempt & FailureWords): Promise<boolean> {

@@ -6,12 +6,13 @@ import type { Currency } from '../../domain/money';
 import { componentLine, orderLineOf } from '../../domain/order-lines';
 import { hasLeft, PLATFORM_ORDER_STATES, type PlatformOrderState } from '../../domain/orders';
 import { lineRate, type Shipping } from '../../domain/pricing';
-import { processId } from '../../domain/process-ids';
+import { orderPushId, processId } from '../../domain/process-ids';
 import { type Database, isDuplicateKey } from '../database';
 import type { ClaimDoc, InboxDoc, OrderDoc, OrderLine, PackageDoc, PackageLine, SkuDoc } from '../models/documents';
 import { beginCancellation, type CancellationToRun } from './cancellations';
 import { dueOrderOf } from './dues';
 import { changeMirrored } from './mirrored-stock';
+import { createOperationRepository } from './operations';
 import {
   autoPushOf,
   followPlatform,
@@ -26,6 +27,7 @@ import { takePlatformLines } from './platform-lines';
 import { createPriceRepository } from './prices';
 import { createPushRuleRepository } from './push-rules';
 import { createRecallBeginning, type RecallToRun } from './recalls';
+import { createRecipients, type Recipient } from './recipients';
 import { createStockRepository, stockId } from './stock';
 
 export interface IncomingOrder {
@@ -48,7 +50,7 @@ export interface IncomingOrder {
   readonly awaitsPickup?: boolean;
   /** Lines that the buyer wishes to cancel; left out where that is not known. */
   readonly askedBack?: readonly string[];
-  readonly recipient: { readonly name: string; readonly phone: string; readonly address: string } | null;
+  readonly recipient: Recipient | null;
   readonly lines: readonly {
     readonly line: string;
     readonly title: string;
@@ -70,17 +72,29 @@ export interface IntakeResult {
   readonly lanes: readonly string[];
   /** Recalls that a buyer's cancellation began; the caller starts their workflows (the sweep does where it can't). */
   readonly recalls: readonly RecallToRun[];
+  /** Workflows of pushes that it ended: they may stand parked. */
+  readonly pushesToEnd: readonly string[];
   /** A buyer's wish to cancel that came with it; the caller starts its workflow (the sweep does where it can't). */
   readonly cancellation: CancellationToRun | null;
 }
 
-export const recipientContext = (account: string, order: string) => `${account}/order/${order}/recipient`;
+/** Of an intake that changed nothing. */
+export const NOTHING_AFTER = { lanes: [], recalls: [], pushesToEnd: [] } as const;
 
 const packageIdOf = (order: string, index: number) => `${order.replace(/^ord/, 'pkg')}-${index + 1}`;
 
 /** No push holds it, and none is under way. */
 const isHeldByNone = ({ supplyOrder, status, parked }: PackageDoc) =>
   supplyOrder === null && (status === 'new' || status === 'push_failed') && !parked;
+
+/** What lines that are gone leave to be done after the commit. */
+interface LinesGone {
+  readonly lanes: string[];
+  readonly pushesToEnd: string[];
+}
+
+/** Its push is under way or parked: it reads the package again before it does anything. */
+const isBeingPushed = ({ status, parked }: PackageDoc) => status === 'pushing' || parked;
 
 interface Source {
   readonly partnership: string | null;
@@ -124,11 +138,13 @@ export function asItCame(order: OrderDoc, said: ReadonlyMap<string, string>): In
 
 export function createOrderIntake(db: Database) {
   const { models, now, cipher } = db;
+  const operations = createOperationRepository(db);
   const stock = createStockRepository(db);
   const pricing = createPriceRepository(db);
   const own = createOwnShipmentRepository(db);
   const pushRules = createPushRuleRepository(db);
   const recalls = createRecallBeginning(db);
+  const recipients = createRecipients(db);
 
   async function matchLines(
     session: ClientSession,
@@ -448,22 +464,23 @@ export function createOrderIntake(db: Database) {
   }
 
   /**
-   * Lines that the platform no longer lists were cancelled there: what no push holds of them is released, prices stay as they were
-   * fixed; of what a supplier has both sides are told. `order` is the caller's to write. @returns lanes to wake
+   * Lines that the platform no longer lists were cancelled there: what no supplier has of them is released, prices stay as they were
+   * fixed; of what one has both sides are told. `order` is the caller's to write.
    */
-  async function dropGoneLines(session: ClientSession, order: OrderDoc, told: ReadonlySet<string>): Promise<string[]> {
+  async function dropGoneLines(session: ClientSession, order: OrderDoc, told: ReadonlySet<string>): Promise<LinesGone> {
     const gone = order.lines.filter(({ line, listing }) => listing !== null && !told.has(line));
+    const after: LinesGone = { lanes: [], pushesToEnd: [] };
     // None in common: other names of the same lines, better left alone.
-    if (gone.length === 0 || gone.length === order.lines.length || hasLeft(order.state)) return [];
+    if (gone.length === 0 || gone.length === order.lines.length || hasLeft(order.state)) return after;
     const ids = new Set(gone.map(({ line }) => line));
     const isGone = ({ line }: PackageLine) => ids.has(orderLineOf(line));
     const packages = await models.packages.find({ order: order._id }).session(session).lean();
-    const lanes: string[] = [];
     const held = new Set<string>();
     for (const pkg of packages) {
       const dropped = pkg.lines.filter(isGone);
       if (dropped.length === 0 || pkg.status === 'cancelled') continue;
-      if (isHeldByNone(pkg)) lanes.push(...(await dropLines(session, order, pkg, dropped)));
+      const isFree = isHeldByNone(pkg) || (isBeingPushed(pkg) && pkg.supplyOrder === null && !pkg.outbound);
+      if (isFree) await dropLines(session, order, pkg, dropped, after);
       // It holds nothing; should it be pushed again, then without them.
       else if (pkg.status === 'recalled') await keepLines(session, pkg, dropped);
       else {
@@ -477,17 +494,14 @@ export function createOrderIntake(db: Database) {
       }
     }
     order.lines = order.lines.filter(({ line }) => !ids.has(line) || held.has(line));
-    return lanes;
+    return after;
   }
 
   /** These lines were cancelled at the platform just now. `order` is the caller's to write. @returns lanes to wake */
   async function dropLinesOf(session: ClientSession, order: OrderDoc, gone: readonly string[]): Promise<string[]> {
     if (gone.length === 0 || order.syncedAt === null || order.state === 'cancelled') return [];
-    return dropGoneLines(
-      session,
-      order,
-      new Set(order.lines.flatMap(({ line }) => (gone.includes(line) ? [] : [line]))),
-    );
+    const left = new Set(order.lines.flatMap(({ line }) => (gone.includes(line) ? [] : [line])));
+    return (await dropGoneLines(session, order, left)).lanes;
   }
 
   /** Writes a package's lines without these; one that would be left with gifts alone stays as it is. @returns whether it was written */
@@ -498,15 +512,24 @@ export function createOrderIntake(db: Database) {
     return true;
   }
 
-  /** Takes lines out of a package that no push holds; one with gifts alone left is cancelled. @returns lanes to wake */
+  /** Takes lines out of a package that no supplier has; a push that is under way goes on with the others. One with gifts alone left is cancelled. */
   async function dropLines(
     session: ClientSession,
     order: OrderDoc,
     pkg: PackageDoc,
     dropped: readonly PackageLine[],
-  ): Promise<string[]> {
-    if (!(await keepLines(session, pkg, dropped))) return cancel(session, pkg);
+    after: LinesGone,
+  ): Promise<void> {
     const { _id: id, account, partnership, warehouse } = pkg;
+    if (!(await keepLines(session, pkg, dropped))) {
+      after.lanes.push(...(await cancel(session, pkg)));
+      if (!isBeingPushed(pkg)) return;
+      const workflowId = orderPushId(id, pkg.attempt);
+      const error = { code: 'abandoned', detail: 'The platform cancelled all that was in it' } as const;
+      await operations.end(session, workflowId, 'abandoned', { error });
+      after.pushesToEnd.push(workflowId);
+      return;
+    }
     const released = quantitiesOf(dropped);
     const part = `-${dropped.map(({ line }) => line).join('+')}`;
     if (pkg.allocated && warehouse !== null)
@@ -514,8 +537,10 @@ export function createOrderIntake(db: Database) {
     // What is released may be waited for; and it may itself need less now than it waits for.
     const skus = pkg.allocated ? [...released.keys()] : [...quantitiesOf(pkg.lines).keys()];
     const promised = partnership === null ? await stock.allocateWaiting(session, account, skus) : [];
-    const keeps = dueOrderOf(order);
-    return stock.markChanged(session, account, [...new Set([...skus, ...promised])], `release ${id}`, false, keeps);
+    const changed = [...new Set([...skus, ...promised])];
+    after.lanes.push(
+      ...(await stock.markChanged(session, account, changed, `release ${id}`, false, dueOrderOf(order))),
+    );
   }
 
   /** The order was cancelled: what no push holds is given back now; what the supplier has, or is being given, is recalled. */
@@ -673,23 +698,6 @@ export function createOrderIntake(db: Database) {
     return lanes;
   }
 
-  /** Sealed. What the platform masks in a later state, in part or whole, never replaces what it said before. */
-  function recipientNow({ account, recipient }: IncomingOrder, there: OrderDoc | null, id: string): string | null {
-    const known = there?.recipient ?? null;
-    if (recipient === null) return known;
-    const context = recipientContext(account, id);
-    if (known === null) return cipher.seal(JSON.stringify(recipient), context);
-    const before = JSON.parse(cipher.open(known, context)) as NonNullable<IncomingOrder['recipient']>;
-    const isHidden = (text: string) => text.includes('*') || text.trim() === '';
-    const kept = (now: string, then: string) => (isHidden(now) && then !== '' ? then : now);
-    const after = {
-      name: kept(recipient.name, before.name),
-      phone: kept(recipient.phone, before.phone),
-      address: kept(recipient.address, before.address),
-    };
-    return cipher.seal(JSON.stringify(after), context);
-  }
-
   async function takeInOnce(session: ClientSession, incoming: IncomingOrder): Promise<IntakeResult> {
     const identity = { account: incoming.account, store: incoming.store, platformOrder: incoming.platformOrder };
     const there: OrderDoc | null = await models.orders.findOne(identity).session(session).lean();
@@ -716,11 +724,16 @@ export function createOrderIntake(db: Database) {
           { session },
         );
       const { _id: order, packages } = there;
-      return { order, isNew: false, outcome: 'unchanged', packages, lanes: [], recalls: [], cancellation };
+      return { order, isNew: false, outcome: 'unchanged', packages, ...NOTHING_AFTER, cancellation };
     }
 
     const id = there?._id ?? newId('order');
     const { lines, skus } = await matchLines(session, withMappings(incoming, there));
+    const recipient = recipients.next(
+      { account: incoming.account, _id: id },
+      there?.recipient ?? null,
+      incoming.recipient,
+    );
     const base: OrderDoc = {
       ...identity,
       _id: id,
@@ -738,7 +751,7 @@ export function createOrderIntake(db: Database) {
       tags: there?.tags ?? [],
       marketing: there?.marketing ?? false,
       gifts: there?.gifts ?? [],
-      recipient: recipientNow(incoming, there, id),
+      recipient: recipient.sealed,
       packages: there?.packages ?? [],
       cancellation: there?.cancellation ?? null,
       lineWishes: there?.lineWishes ?? [],
@@ -749,6 +762,7 @@ export function createOrderIntake(db: Database) {
     };
     const lanes: string[] = [];
     const begun: RecallToRun[] = [];
+    const pushesToEnd: string[] = [];
     let outcome: IntakeResult['outcome'] = 'updated';
     if (incoming.state === 'cancelled') {
       if (there?.syncedAt) {
@@ -768,8 +782,13 @@ export function createOrderIntake(db: Database) {
     }
     if (there?.syncedAt) {
       base.lines = await takePlatformLines(db, session, base, lines);
-      if (incoming.state !== 'cancelled') lanes.push(...(await dropGoneLines(session, base, toldLines(incoming))));
+      if (incoming.state !== 'cancelled') {
+        const after = await dropGoneLines(session, base, toldLines(incoming));
+        lanes.push(...after.lanes);
+        pushesToEnd.push(...after.pushesToEnd);
+      }
       await followPlatform(db, session, base);
+      if (recipient.isNew) await recipients.follow(session, base);
     }
     if (base.syncedAt) lanes.push(...(await endUnpushed(session, base)), ...(await own.follow(session, base)));
     const cancellation =
@@ -777,7 +796,8 @@ export function createOrderIntake(db: Database) {
     await models.orders.collection.replaceOne({ _id: id } as never, base as never, { upsert: true, session });
     const isNew = there === null;
     const { packages } = base;
-    return { order: id, isNew, outcome, packages, lanes: [...new Set(lanes)], recalls: begun, cancellation };
+    const after = { lanes: [...new Set(lanes)], recalls: begun, pushesToEnd };
+    return { order: id, isNew, outcome, packages, ...after, cancellation };
   }
 
   /** Takes an order in, or takes note of its newer state. Safe to repeat and to run at once; an older state changes nothing. */

@@ -2,7 +2,7 @@
 import { HubError, type InputProblem } from '../../domain/failures';
 import { type Database, found } from '../database';
 import type { OrderDoc } from '../models/documents';
-import { asItCame, type createOrderIntake, type IntakeResult } from './order-intake';
+import { asItCame, type createOrderIntake, type IntakeResult, NOTHING_AFTER } from './order-intake';
 
 export interface LineMapping {
   readonly line: string;
@@ -21,7 +21,7 @@ const SEEN = { account: 1, 'lines.code': 1 } as const;
 const codesOf = ({ lines }: Pick<OrderDoc, 'lines'>) => lines.flatMap(({ code }) => (code ? [code] : []));
 
 const nothingDone = (order: string): IntakeResult => ({
-  ...{ order, isNew: false, outcome: 'unchanged', packages: [], lanes: [], recalls: [], cancellation: null },
+  ...{ order, isNew: false, outcome: 'unchanged', packages: [], ...NOTHING_AFTER, cancellation: null },
 });
 
 /** Whether just this was said by hand before. */

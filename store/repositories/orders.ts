@@ -1,21 +1,13 @@
 /** Orders, their packages, the push to the supplier, and supply orders. Contract: orders.md, Push. */
 import type { ClientSession } from 'mongoose';
 import { FAILURES, type FailureCode, HubError, hintOf } from '../../domain/failures';
-import {
-  type Blocker,
-  causesOf,
-  findBlockers,
-  hasLeft,
-  mask,
-  type PackageStatus,
-  supplierArrangesCarrier,
-} from '../../domain/orders';
+import { type Blocker, causesOf, findBlockers, hasLeft, type PackageStatus } from '../../domain/orders';
 import { type Charge, computeCharge, NO_RATE, noFees, type RateFound } from '../../domain/pricing';
 import { orderPushId } from '../../domain/process-ids';
 import type { ReturnFee } from '../../domain/returns';
 import { unitsBySku } from '../../domain/supply-orders';
 import { type Database, found, type Page, type PageRequest, toPage } from '../database';
-import type { ClaimDoc, OrderDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
+import type { ClaimDoc, PackageDoc, PartnershipDoc, SupplierDoc, SupplyOrderDoc } from '../models/documents';
 import { createAccountRepository } from './accounts';
 import { createBillingRepository } from './billing';
 import { createCancellationRepository } from './cancellations';
@@ -23,7 +15,7 @@ import { createLabelRepository } from './labels';
 import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
-import { createOrderIntake, recipientContext } from './order-intake';
+import { createOrderIntake } from './order-intake';
 import { createOrderLists, type OrderView } from './order-lists';
 import { createOrderMapping } from './order-mapping';
 import { createOutboundPushes, HELD_OUTSIDE, pushedBy, supplyOrderIdOf, waitingFor } from './outbound-pushes';
@@ -31,17 +23,12 @@ import { createOwnShipmentRepository } from './own-shipments';
 import { platformLinesOf } from './platform-lines';
 import { createPriceRepository } from './prices';
 import { beginWithdrawal, createRecallRepository, OWN_ALLOCATION } from './recalls';
+import { createRecipients, type Recipient } from './recipients';
 import { createStockRepository, stockId } from './stock';
 import { createSupplyAutomation, type SupplyRules, supplyRulesOf, withRules } from './supply-automation';
 import { createSupplyOrderRepository } from './supply-orders';
 
-export interface Recipient {
-  readonly name: string;
-  readonly phone: string;
-  readonly address: string;
-}
-
-export type { OrderView };
+export type { OrderView, Recipient };
 export { supplyOrderIdOf };
 
 /** Where a platform knows a supply order's parcel, and whether it may pack it now. */
@@ -55,7 +42,7 @@ export interface ParcelAtPlatform {
 /** What one attempt to push came to. */
 export type PushOutcome =
   | { readonly outcome: 'pushed'; readonly supplyOrder: string; readonly lanes: readonly string[] }
-  | { readonly outcome: 'refused'; readonly blockers: readonly Blocker[] }
+  | { readonly outcome: 'refused'; readonly blockers: readonly Blocker[]; readonly lanes: readonly string[] }
   /** Another attempt, a recall or an abandon came first. */
   | { readonly outcome: 'superseded'; readonly status: PackageStatus; readonly lanes: readonly string[] }
   /** Done here; the operator of the warehouse is still to take the outbound order. */
@@ -90,15 +77,11 @@ interface PushTerms {
   readonly rate: RateFound | null;
   readonly claims: readonly ClaimDoc[];
   readonly limits: ReadonlyMap<string, number | null>;
-  /** The order's, sealed. */
-  readonly recipient: string | null;
   /** The supplier's, for what comes new to them. */
   readonly rules: SupplyRules;
 }
 
 const OWN_GOODS = 'The package holds the account’s own goods; there is nobody to push it to';
-
-const supplyRecipientContext = (supplier: string, id: string) => `${supplier}/supply-order/${id}/recipient`;
 
 /** These can be pushed now, or again; of all others nothing is judged. */
 const isPushable = ({ status, parked }: PackageDoc) => status === 'new' || status === 'push_failed' || parked;
@@ -115,7 +98,7 @@ const returnFeeOf = ({ supplier, rate }: PushTerms): ReturnFee | null =>
 export type OrderRepository = ReturnType<typeof createOrderRepository>;
 
 export function createOrderRepository(db: Database) {
-  const { models, now, cipher } = db;
+  const { models, now } = db;
   const accounts = createAccountRepository(db);
   const billing = createBillingRepository(db);
   const notifications = createNotificationRepository(db);
@@ -123,17 +106,17 @@ export function createOrderRepository(db: Database) {
   const pricing = createPriceRepository(db);
   const stock = createStockRepository(db);
   const intake = createOrderIntake(db);
+  const recipients = createRecipients(db);
 
   /** What the parties agreed on. It may be read before the transaction: nothing a push is guarded by stands in it. */
   async function termsOf(pkg: PackageDoc): Promise<PushTerms> {
     if (pkg.supplier === null || pkg.partnership === null) throw new HubError('not_pushable', OWN_GOODS);
     const supplierSkus = pkg.lines.flatMap(({ supplierSku }) => supplierSku ?? []);
-    const [partnership, supplier, claims, limits, order, rules] = await Promise.all([
+    const [partnership, supplier, claims, limits, rules] = await Promise.all([
       models.partnerships.findById(pkg.partnership).lean(),
       models.suppliers.findById(pkg.supplier).lean(),
       models.claims.find({ partnership: pkg.partnership, supplierSku: { $in: supplierSkus } }).lean(),
       accounts.quotaLimits([pkg.supplier, pkg.account]),
-      models.orders.findById(pkg.order, { recipient: 1 }).lean(),
       supplyRulesOf(db, pkg.supplier, pkg.supplierWarehouse),
     ]);
     const setup = found(supplier, 'set-up');
@@ -143,7 +126,6 @@ export function createOrderRepository(db: Database) {
       rate: pkg.currency === null ? null : await pricing.rate(null, setup, pkg.currency),
       claims,
       limits,
-      recipient: order?.recipient ?? null,
       rules,
     };
   }
@@ -201,10 +183,14 @@ export function createOrderRepository(db: Database) {
     return { blockers, charge };
   }
 
-  /** A push that ends undone gives the goods of a cancelled order back. @returns lanes to wake, or null where it is not cancelled */
-  async function cancelWithOrder(session: ClientSession, pkg: PackageDoc): Promise<string[] | null> {
+  /**
+   * A push that ends undone holds nothing for an order that was cancelled, or left without its supplier, meanwhile.
+   * @returns lanes to wake, or null where the order goes on
+   */
+  async function endWithOrder(session: ClientSession, pkg: PackageDoc): Promise<string[] | null> {
     const order = await models.orders.findById(pkg.order, { state: 1 }).session(session).lean();
-    return order?.state === 'cancelled' ? intake.cancel(session, pkg) : null;
+    if (order === null || (order.state !== 'cancelled' && !hasLeft(order.state))) return null;
+    return intake.cancel(session, pkg, order.state as PackageStatus);
   }
 
   /** A push that is refused says why on its package; its account is told each time the causes are others. */
@@ -241,21 +227,6 @@ export function createOrderRepository(db: Database) {
     );
   }
 
-  /** What the supplier gets of the recipient: readable exactly when the supplier arranges the carrier. */
-  function recipientForSupplier(
-    pkg: PackageDoc,
-    sealed: string | null,
-    supplier: string,
-    supplyOrder: string,
-  ): string | null {
-    if (sealed === null) return null;
-    const recipient = JSON.parse(cipher.open(sealed, recipientContext(pkg.account, pkg.order))) as Recipient;
-    const shown: Recipient = supplierArrangesCarrier(pkg.shipping, pkg.platform)
-      ? recipient
-      : { name: mask(recipient.name), phone: mask(recipient.phone), address: mask(recipient.address) };
-    return cipher.seal(JSON.stringify(shown), supplyRecipientContext(supplier, supplyOrder));
-  }
-
   /** The one transaction: quota, stock, funds, supply order, package, operation and due marks, or nothing. */
   async function pushOnce(session: ClientSession, id: string, attempt: number, terms: PushTerms): Promise<PushOutcome> {
     const pkg = found(await models.packages.findById(id).session(session).lean(), 'package');
@@ -264,12 +235,12 @@ export function createOrderRepository(db: Database) {
       return { outcome: 'superseded', status: pkg.status, lanes: [] };
     if (pkg.outbound) return { outcome: 'outbound', supplyOrder: pkg.outbound.supplyOrder, lanes: [] };
     const workflowId = orderPushId(id, attempt);
-    const cancelled = await cancelWithOrder(session, pkg);
-    if (cancelled !== null) {
+    const order = await models.orders.findById(pkg.order, { state: 1, recipient: 1 }).session(session).lean();
+    if (order?.state === 'cancelled') {
       await operations.end(session, workflowId, 'failed', {
         error: { code: 'not_pushable', detail: 'The order was cancelled' },
       });
-      return { outcome: 'superseded', status: 'cancelled', lanes: cancelled };
+      return { outcome: 'superseded', status: 'cancelled', lanes: await intake.cancel(session, pkg) };
     }
     const { blockers, charge } = await judge(session, pkg, terms);
     if (blockers.length > 0 || charge === null) {
@@ -278,7 +249,7 @@ export function createOrderRepository(db: Database) {
         error: { code: 'push_blocked', detail: blockers.map(({ detail }) => detail).join('; ') },
         result: { blockers },
       });
-      return { outcome: 'refused', blockers };
+      return { outcome: 'refused', blockers, lanes: (await endWithOrder(session, pkg)) ?? [] };
     }
     const { supplier, supplierWarehouse, partnership, warehouse, currency } = pkg;
     if (
@@ -355,7 +326,7 @@ export function createOrderRepository(db: Database) {
       })),
       currency,
       charge,
-      recipient: recipientForSupplier(pkg, terms.recipient, supplier, supplyOrderIdOf(id, attempt)),
+      recipient: recipients.forSupplier(pkg, order?.recipient ?? null, { supplier, _id: supplyOrderIdOf(id, attempt) }),
       // An open recall was asked for while the push was under way: it goes on with the supply order there is now.
       recall: terms.rules.outside ? null : (pkg.recall ?? null),
       shipment: null,
@@ -393,16 +364,10 @@ export function createOrderRepository(db: Database) {
     return { outcome, supplyOrder: supplyOrder._id, lanes };
   }
 
-  function recipientOfSupplyOrder(row: SupplyOrderDoc): Recipient | null {
-    return row.recipient === null
-      ? null
-      : JSON.parse(cipher.open(row.recipient, supplyRecipientContext(row.supplier, row._id)));
-  }
-
   const orderLists = createOrderLists(db);
-  const recalls = createRecallRepository(db, cancelWithOrder);
+  const recalls = createRecallRepository(db, endWithOrder);
   const supplyOrders = createSupplyOrderRepository(db, recalls);
-  const outbound = createOutboundPushes(db, { cancelWithOrder, recalls, recipientOf: recipientOfSupplyOrder });
+  const outbound = createOutboundPushes(db, { endWithOrder, recalls, recipientOf: recipients.ofSupplyOrder });
 
   return {
     takeIn: intake.takeIn,
@@ -588,13 +553,20 @@ export function createOrderRepository(db: Database) {
         await operations.end(session, orderPushId(id, attempt), 'abandoned', {
           error: { code: 'abandoned', detail: why },
         });
-        const cancelled = await cancelWithOrder(session, pkg);
-        if (cancelled !== null) return { pushed: false, lanes: cancelled };
+        const ended = await endWithOrder(session, pkg);
+        if (ended !== null) return { pushed: false, lanes: ended };
         await models.packages.updateOne(
           { _id: id },
           { $set: { status: 'push_failed', parked: false, failure, updatedAt: now() } },
           { session },
         );
+        await notifications.notify(session, {
+          account: pkg.account,
+          event: 'order_push_failed',
+          occurrence: `${id}/${attempt}/abandoned`,
+          document: id,
+          detail: why,
+        });
         return { pushed: false, lanes: [] };
       });
     },
@@ -637,15 +609,8 @@ export function createOrderRepository(db: Database) {
 
     list: orderLists.list,
 
-    /** The recipient as the order's own account reads it. */
-    recipientOf(order: OrderDoc): Recipient | null {
-      return order.recipient === null
-        ? null
-        : JSON.parse(cipher.open(order.recipient, recipientContext(order.account, order._id)));
-    },
-
-    /** The recipient as the supplier may read it: masked unless the supplier arranges the carrier. */
-    recipientOfSupplyOrder,
+    recipientOf: recipients.ofOrder,
+    recipientOfSupplyOrder: recipients.ofSupplyOrder,
 
     async supplyOrders(
       supplier: string,

@@ -16,8 +16,8 @@ import { createBillingRepository } from './billing';
 import { changeMirrored } from './mirrored-stock';
 import { createNotificationRepository } from './notifications';
 import { createOperationRepository } from './operations';
-import type { Recipient } from './orders';
 import { type OutboundAnswer, OWN_ALLOCATION, type RecallRepository } from './recalls';
+import type { Recipient } from './recipients';
 import { createStockRepository } from './stock';
 
 /** What the operator of a warehouse is to send out. The supply order's id is the key that makes a repeat no second one. */
@@ -92,8 +92,8 @@ export function createOutboundPushes(
   db: Database,
   deps: {
     readonly recalls: Pick<RecallRepository, 'fail' | 'endUnpushed'>;
-    /** Gives the goods of a cancelled order's package back; null where the order is not cancelled. */
-    readonly cancelWithOrder: (session: ClientSession, pkg: PackageDoc) => Promise<string[] | null>;
+    /** Gives the goods back for an order that was cancelled, or left, meanwhile; null where it goes on. */
+    readonly endWithOrder: (session: ClientSession, pkg: PackageDoc) => Promise<string[] | null>;
     readonly recipientOf: (row: SupplyOrderDoc) => Recipient | null;
   },
 ) {
@@ -225,19 +225,20 @@ export function createOutboundPushes(
     await operations.end(session, orderPushId(pkg._id, pkg.attempt), state === 'refused' ? 'failed' : 'abandoned', {
       error: { code, detail: why },
     });
-    if (state === 'refused')
+    const ended = await deps.endWithOrder(session, { ...pkg, ...after });
+    const recall = pkg.recall?.open ? pkg.recall : null;
+    if (recall !== null) await deps.recalls.endUnpushed(session, { pkg, recall }, why);
+    // Who asked for it back, or cancelled the order, knows.
+    if (state === 'refused' || (recall === null && ended === null))
       await notifications.notify(session, {
         account: pkg.account,
         event: 'order_push_failed',
-        occurrence: `${pkg._id}/${pkg.attempt}/outbound`,
+        occurrence: `${pkg._id}/${pkg.attempt}/${state === 'refused' ? 'outbound' : 'abandoned'}`,
         document: pkg._id,
         detail: why,
       });
-    const cancelled = await deps.cancelWithOrder(session, { ...pkg, ...after });
-    const recall = pkg.recall?.open ? pkg.recall : null;
-    if (recall !== null) await deps.recalls.endUnpushed(session, { pkg, recall }, why);
     return end(state === 'refused' ? 'refused' : 'abandoned', {
-      lanes: [...lanes, ...(cancelled ?? [])],
+      lanes: [...lanes, ...(ended ?? [])],
       recallToEnd: recall === null ? null : orderRecallId(pkg._id, recall.attempt),
     });
   }

@@ -214,11 +214,11 @@ export function createRecallBeginning(db: Database) {
 export type RecallRepository = ReturnType<typeof createRecallRepository>;
 
 /**
- * @param cancelWithOrder gives the goods of a cancelled order's package back; null where the order is not cancelled
+ * @param endWithOrder gives the goods back for an order that was cancelled, or left, meanwhile; null where it goes on
  */
 export function createRecallRepository(
   db: Database,
-  cancelWithOrder: (session: ClientSession, pkg: PackageDoc) => Promise<string[] | null>,
+  endWithOrder: (session: ClientSession, pkg: PackageDoc) => Promise<string[] | null>,
 ) {
   const { models, now } = db;
   const beginning = createRecallBeginning(db);
@@ -307,7 +307,7 @@ export function createRecallRepository(
     const pushToEnd = orderPushId(pkg._id, pkg.attempt);
     const detail = 'Recalled before the push went through: nothing was charged';
     await operations.end(session, pushToEnd, 'abandoned', { error: { code: 'abandoned', detail } });
-    const lanes = await cancelWithOrder(session, pkg);
+    const lanes = await endWithOrder(session, pkg);
     const failure = {
       ...{ code: 'abandoned', detail, held: OWN_ALLOCATION, retryable: true },
       hint: 'Push the order again, or cancel it',

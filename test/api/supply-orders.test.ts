@@ -168,6 +168,48 @@ describe('the moves of a supply order', () => {
   });
 });
 
+describe('the recipient', () => {
+  test.each([
+    ['self_arranged', true],
+    ['platform_logistics', false],
+  ] as const)(
+    'of an order that ships %s is the one its order tells of, until it is shipped',
+    async (shipping, readable) => {
+      const number = newKey();
+      const told = async (recipient: { name: string; phone: string; address: string }) => {
+        const body = { number, currency: 'MYR', shipping, recipient, lines: [{ sku: 'SKU-1', quantity: 1 }] };
+        return (await byDistributor().post('/v1/orders', body)).body;
+      };
+      const shown = (recipient: { name: string; phone: string; address: string }) => {
+        const hidden = (text: string) => `${text[0]}***`;
+        const { name, phone, address } = recipient;
+        return readable ? recipient : { name: hidden(name), phone: hidden(phone), address: hidden(address) };
+      };
+      const first = { name: 'Aminah', phone: '+60 1', address: '1 Jalan Ampang' };
+      const second = { name: 'Badrul', phone: '+65 2', address: '2 Jalan Tun Razak' };
+      const order = await told(first);
+      const pkg = order.packages[0].id as string;
+      await expectStatus(byDistributor().post(`/v1/orders/${order.id}/push`), 202);
+      // The order tells of another one before the attempt was made.
+      const meanwhile = { ...first, address: '9 Jalan Ampang' };
+      await told(meanwhile);
+      await api.store.orders.push(pkg, 1);
+      const { supplyOrder } = (await orderNow(order.id)).packages[0];
+      expect((await supplyOrderNow(supplyOrder)).recipient).toEqual(shown(meanwhile));
+      await expectStatus(move(supplyOrder, 'pack'), 200);
+      await told(second);
+      expect((await supplyOrderNow(supplyOrder)).recipient).toEqual(shown(second));
+      // What is masked later replaces nothing.
+      await told({ ...second, name: 'B***' });
+      expect((await supplyOrderNow(supplyOrder)).recipient).toEqual(shown(second));
+      for (const what of ['ready', 'ship']) await expectStatus(move(supplyOrder, what), 200);
+      await told(first);
+      expect((await supplyOrderNow(supplyOrder)).recipient).toEqual(shown(second));
+      expect((await orderNow(order.id)).recipient).toEqual(first);
+    },
+  );
+});
+
 describe('a recall', () => {
   test('of a new supply order succeeds at once and gives back exactly what was charged', async () => {
     const before = { balance: await balanceNow(), stock: await stockNow() };

@@ -226,6 +226,11 @@ describe('many parked operations', () => {
       status: 'abandoned',
       error: { code: 'abandoned', detail: 'nobody decided in time' },
     });
+    const told = (await expectReply(seller.get('/notifications?limit=200'), 200)).items.filter(
+      (row: { event: string; document: string }) => row.event === 'order_push_failed' && row.document === pkg,
+    );
+    expect(told.map(({ detail }: { detail: string }) => detail)).toContain('nobody decided in time');
+    expect(told).toHaveLength(2);
     broken.delete(pkg);
     await expectReply(seller.post(`/orders/${order}/push`), 202);
     await eventually(async () => expect(await shown()).toMatchObject({ status: 'pushed', attempt: 2 }));

@@ -292,6 +292,26 @@ test('a recall of a parked one ends it, also where the order was cancelled', asy
   await expectReply(atDistributor.post(`/orders/${orderIdOf(cancelled)}/cancel`, {}), 202);
   warehouse.isDown = false;
   await becomes(cancelled, { status: 'cancelled', allocated: false });
+
+  // Of an order that left without it: undone, nothing is held for it either.
+  warehouse.isDown = true;
+  const { pkg: left, before } = await anOrderAtRest();
+  await expectReply(start(left), 202);
+  await becomes(left, { parked: true });
+  const order = await hub.store.database.models.orders.findById(orderIdOf(left)).lean();
+  if (!order) throw new Error('no order');
+  const { account, store, platform, storeName, platformOrder, version, currency, shipping } = order;
+  await hub.store.orders.takeIn({
+    ...{ account, store, platform, storeName, platformOrder, currency, shipping, recipient: null, lines: [] },
+    ...{ state: 'shipped', platformState: 'SHIPPED', version: version + 1, placedAt: order.placedAt.getTime() },
+  });
+  await expectReply(atDistributor.post(`/operations/${operationIdOf(orderPushId(left, 1))}/abandon`), 202);
+  await becomes(left, { status: 'pushing' });
+  warehouse.isDown = false;
+  await becomes(left, { status: 'shipped', allocated: false, supplyOrder: null, outbound: null });
+  const [view] = (await expectReply(atDistributor.get('/stock?sku=TEE-1'), 200)).items;
+  const held = before.stock.find(({ _id }) => _id.startsWith(view.warehouse))?.allocated ?? 0;
+  expect(view.allocated).toBe(held - 3);
   await expectAllInOrder(hub);
 });
 
