@@ -1,5 +1,6 @@
 /** The audit trail of requests, on the real store. */
 import type { AuditRowDoc } from '../../store/models/documents';
+import { databaseAway } from '../support/broken-store';
 import {
   ADMIN_KEY,
   type Api,
@@ -206,7 +207,7 @@ describe('the audit log', () => {
     const { audit } = api.store;
     const begin = audit.begin;
     audit.begin = async () => {
-      throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
+      throw databaseAway();
     };
     try {
       const { body } = await expectStatus(as(api, owner).patch('/v1/skus/A', { name: 'Unseen' }), 503);

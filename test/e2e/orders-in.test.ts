@@ -7,6 +7,7 @@ import { orderPollId } from '../../domain/process-ids';
 import type { SandboxOrderState } from '../../sandbox/marketplaces/state';
 import type { Store } from '../../store';
 import { taskQueueOf } from '../../workflows/ids';
+import { databaseAway } from '../support/broken-store';
 import { createHttpClient, expectReply, type HttpClient } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import {
@@ -39,7 +40,7 @@ const breakable = (store: Store): Store => ({
     async reached(shop, until) {
       if (failingEnds > 0) {
         failingEnds -= 1;
-        throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
+        throw databaseAway();
       }
       return store.orderPolls.reached(shop, until);
     },

@@ -5,9 +5,9 @@ import { newId } from '../../domain/ids';
 import { bulkOperationId, orderPushId } from '../../domain/process-ids';
 import { labelPdf } from '../../sandbox/marketplaces/documents';
 import type { SandboxShipping } from '../../sandbox/marketplaces/state';
-import type { Store } from '../../store';
 import { taskQueueOf } from '../../workflows/ids';
 import type { orderPush } from '../../workflows/order-push';
+import { breakPushes } from '../support/broken-store';
 import { createHttpClient, expectReply, type HttpClient } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
@@ -32,19 +32,12 @@ let owner: HttpClient;
 /** Packages whose push finds the database away. */
 const broken = new Set<string>();
 
-const breakable = (store: Store): Store => ({
-  ...store,
-  orders: {
-    ...store.orders,
-    async push(pkg, ...more) {
-      if (broken.has(pkg)) throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
-      return store.orders.push(pkg, ...more);
-    },
-  },
-});
-
 beforeAll(async () => {
-  hub = await startHub({ sweepGraceMs: 1, wrapStore: breakable, orderPush: { attempts: 1 } });
+  hub = await startHub({
+    sweepGraceMs: 1,
+    wrapStore: breakPushes((pkg) => broken.has(pkg)),
+    orderPush: { attempts: 1 },
+  });
   supplier = await makeSupplier(hub, { onHand: 1_000, price: 1_000, fees: { stockOut: 50, logistics: 100 } });
   distributor = await makeDistributor(hub, supplier);
   const { store, processes, connectors, logger } = hub;

@@ -4,9 +4,9 @@ import { HubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
 import { operationIdOf, orderPushId, orderRecallId, processId, supplyOrderProcessId } from '../../domain/process-ids';
 import type { SupplyOrderMove } from '../../domain/supply-orders';
-import type { Store } from '../../store';
 import type { OutboundAnswer } from '../../store/repositories/recalls';
 import { taskQueueOf } from '../../workflows/ids';
+import { breakPushes } from '../support/broken-store';
 import { createHttpClient, type HttpClient, type Reply } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import { expectAllInOrder } from '../support/invariants';
@@ -40,21 +40,10 @@ const broken = new Set<string>();
 let outboundAnswers: (OutboundAnswer | Error)[] = [];
 let outboundAsked = 0;
 
-const breakable = (store: Store): Store => ({
-  ...store,
-  orders: {
-    ...store.orders,
-    async push(pkg, ...more) {
-      if (broken.has(pkg)) throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
-      return store.orders.push(pkg, ...more);
-    },
-  },
-});
-
 beforeAll(async () => {
   hub = await startHub({
     sweepGraceMs: 1,
-    wrapStore: breakable,
+    wrapStore: breakPushes((pkg) => broken.has(pkg)),
     platformTimeoutMs: 1_000,
     orderPush: { attempts: 1 },
     outbound: {

@@ -1,8 +1,8 @@
 /** What is open and has no running workflow gets one again: after a termination by hand, a lost wake-up, a Temporal that was away. */
 import { newId } from '../../domain/ids';
 import { mirrorLaneId, operationIdOf, orderPushId, processId, storeLaneId } from '../../domain/process-ids';
-import type { Store } from '../../store';
 import { taskQueueOf } from '../../workflows/ids';
+import { breakPushes } from '../support/broken-store';
 import { createHttpClient, expectReply } from '../support/http-client';
 import { eventually, type Hub, startHub } from '../support/hub';
 import {
@@ -27,22 +27,11 @@ let shopee: ConnectedStore;
 /** While true, the push transaction fails as if the database were away. */
 let isBroken = false;
 
-const breakable = (store: Store): Store => ({
-  ...store,
-  orders: {
-    ...store.orders,
-    async push(...input) {
-      if (isBroken) throw Object.assign(new Error('away'), { name: 'MongoNetworkError' });
-      return store.orders.push(...input);
-    },
-  },
-});
-
 beforeAll(async () => {
   hub = await startHub({
     sweepGraceMs: 1,
     platformTimeoutMs: 1_000,
-    wrapStore: breakable,
+    wrapStore: breakPushes(() => isBroken),
     lanes: { attempts: 2 },
     orderPush: { attempts: 1 },
   });
