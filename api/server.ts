@@ -107,19 +107,7 @@ async function main(): Promise<void> {
   const { address, namespace, taskQueuePrefix } = config.temporal;
   const connection = Connection.lazy({ address });
   const client = new Client({ connection, namespace, dataConverter: createDataConverter(config.payloadKeys) });
-  const processes = createProcesses(
-    client,
-    {
-      taskQueue: taskQueueOf(taskQueuePrefix),
-      lanes: config.lanes,
-      orderPush: config.orderPush,
-      notifications: config.notifications,
-      reminders: config.reminders,
-      recall: config.recall,
-      polls: config.polls,
-    },
-    logger,
-  );
+  const processes = createProcesses(client, { ...config, taskQueue: taskQueueOf(taskQueuePrefix) }, logger);
   store.notifications.onDue((due) => processes.deliver(due));
   startAutomation({ store, processes, logger });
 

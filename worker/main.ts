@@ -99,19 +99,7 @@ async function main(): Promise<void> {
     namespace,
     dataConverter: createDataConverter(config.payloadKeys),
   });
-  const processes = createProcesses(
-    client,
-    {
-      taskQueue: taskQueueOf(taskQueuePrefix),
-      lanes: config.lanes,
-      orderPush: config.orderPush,
-      notifications: config.notifications,
-      reminders: config.reminders,
-      recall: config.recall,
-      polls: config.polls,
-    },
-    logger,
-  );
+  const processes = createProcesses(client, { ...config, taskQueue: taskQueueOf(taskQueuePrefix) }, logger);
   store.notifications.onDue((due) => processes.deliver(due));
   startAutomation({ store, processes, logger });
   const worker = await createHubWorker({
