@@ -5,7 +5,7 @@ import type { AuditRowDoc } from '../../store/models/documents';
 import type { AuditFilter } from '../../store/repositories/audit';
 import { withoutUndefined } from '../input';
 import { listed, listOf, ok, route } from '../route';
-import { id, lineOf, time } from '../schemas/values';
+import { id, instant, lineOf, time } from '../schemas/values';
 import { z } from '../schemas/zod';
 
 const state = z
@@ -57,16 +57,12 @@ const ownRowOf = (one: AuditRowDoc) => ({
   address: one.actor.kind === 'platform' ? null : one.address,
 });
 
-const moment = z.iso
-  .datetime({ offset: true })
-  .transform((text) => new Date(text))
-  .openapi({ type: 'string', format: 'date-time' });
 const filter = z.strictObject({
   object: id.optional().openapi({ description: 'An id, or a SKU' }),
   action: lineOf(100).optional(),
   actor: id.optional().openapi({ description: `An API key’s id, or ${ACTOR_KINDS.join(', ')}` }),
-  from: moment.optional().openapi({ description: 'Not before' }),
-  to: moment.optional().openapi({ description: 'Before' }),
+  from: instant.optional().openapi({ description: 'Not before' }),
+  to: instant.optional().openapi({ description: 'Before' }),
 });
 const filterOf = (query: z.output<typeof filter> & { account?: string | undefined }): AuditFilter => {
   const { object, action, actor, from, to, account } = query;

@@ -1,4 +1,5 @@
 /** Printing. Contract: orders.md, Supply orders. */
+import { Readable } from 'node:stream';
 import { printLabels, takeLabel } from '../../activities/labels';
 import { fileAnswer, noContent, ok, route, sendFile } from '../route';
 import { id, listOfDistinct } from '../schemas/values';
@@ -8,10 +9,6 @@ import { packageOf, packageSchema } from './orders';
 const PDF = 'application/pdf';
 const LABELS_MOST = 100;
 const LABEL_BYTES = 5 * 1024 * 1024;
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
-}
 
 export const labelRoutes = [
   route({
@@ -28,7 +25,7 @@ export const labelRoutes = [
     answers: { 200: fileAnswer([PDF]) },
     async handle({ account, body }, hub) {
       const { pdf, missing } = await printLabels(hub, account, body.supplyOrders);
-      const answer = sendFile(once(pdf), { name: 'labels.pdf', mediaType: PDF });
+      const answer = sendFile(Readable.from([pdf]), { name: 'labels.pdf', mediaType: PDF });
       return { ...answer, headers: { ...answer.headers, 'Labels-Missing': String(missing.length) } };
     },
   }),

@@ -17,6 +17,7 @@ import { listed, listOf, ok, type RouteRequest, route } from '../route';
 import {
   currency,
   id,
+  instant,
   lineOf,
   moneyAnswer,
   moneyOf,
@@ -242,7 +243,7 @@ const newOrder = z
     store: id.optional().openapi({ description: 'A store of the account; left out for orders that come without one' }),
     currency,
     shipping: z.enum(SHIPPING_KINDS),
-    placedAt: z.iso.datetime().optional(),
+    placedAt: instant.optional(),
     amount: zeroOrMore
       .optional()
       .openapi({ description: 'What the buyer pays for the goods; in the order’s currency' }),
@@ -274,7 +275,7 @@ async function takeIn(
     platformState: 'ready_to_ship',
     // What the platform itself says of an order of its store is always newer.
     version: shop === null ? at : 1,
-    placedAt: body.placedAt === undefined ? at : Date.parse(body.placedAt),
+    placedAt: body.placedAt?.getTime() ?? at,
     currency: body.currency,
     shipping: body.shipping,
     amount: body.amount?.amount ?? null,
@@ -348,18 +349,13 @@ export const orderRoutes = [
       partner: id.optional().openapi({ description: 'A partnership that one of its packages is of' }),
       tag: tag.optional(),
       marketing: queryFlag.optional(),
-      placedFrom: z.iso.datetime().optional(),
-      placedBefore: z.iso.datetime().optional(),
+      placedFrom: instant.optional(),
+      placedBefore: instant.optional(),
     }),
     paged: true,
     answers: { 200: listOf(order) },
     async handle({ account, query, page }, hub) {
-      const { placedFrom, placedBefore, ...filter } = query;
-      const times = {
-        placedFrom: placedFrom === undefined ? undefined : new Date(placedFrom),
-        placedBefore: placedBefore === undefined ? undefined : new Date(placedBefore),
-      };
-      const found = await hub.store.orders.list(account, withoutUndefined({ ...filter, ...times }), page);
+      const found = await hub.store.orders.list(account, withoutUndefined(query), page);
       return listed(found, (view) => orderOf(hub, view));
     },
   }),

@@ -16,8 +16,18 @@ import type { PushHistory, RecordFilter } from '../../store/repositories/pushes'
 import type { Hub } from '../hub';
 import { withoutUndefined } from '../input';
 import { requireInventory } from '../inventory';
-import { created, fileAnswer, listed, listOf, noContent, ok, route, sendFile } from '../route';
-import { id, lineOf, listOfDistinct, QUANTITY_MOST, quantity, skuCode, time, warning } from '../schemas/values';
+import { created, fileAnswer, listed, listOf, noContent, ok, type RouteRequest, route, sendFile } from '../route';
+import {
+  id,
+  instant,
+  lineOf,
+  listOfDistinct,
+  QUANTITY_MOST,
+  quantity,
+  skuCode,
+  time,
+  warning,
+} from '../schemas/values';
 import { z } from '../schemas/zod';
 
 /** More days than any platform lets a buyer wait. */
@@ -196,7 +206,6 @@ const recordOf = (row: PushRecordDoc) => ({
 });
 const historyOf = (row: PushHistory) => ({ ...recordOf(row), history: row.history.map(resultOf) });
 
-const instant = z.iso.datetime().transform((text) => new Date(text));
 const recordFilter = {
   sku: skuCode.optional(),
   outcome: z.enum(PUSH_OUTCOMES).optional(),
@@ -217,15 +226,33 @@ async function* rowsOf(kind: PushRecordDoc['kind'], records: AsyncIterable<PushR
       ...COLUMNS.map((name) => String(latest[name] ?? '')),
     ].map(escapeFormula);
 }
-const fileOf = (kind: PushRecordDoc['kind'], records: AsyncIterable<PushRecordDoc>) =>
-  sendFile(writeCsv(rowsOf(kind, records)), { name: 'push-records.csv', mediaType: 'text/csv; charset=utf-8' });
-
 /** What is asked for, without what every list takes. */
 const recordQuery = ({
   limit: _limit,
   cursor: _cursor,
   ...filter
 }: Record<string, unknown>): Omit<RecordFilter, 'kind'> => withoutUndefined(filter);
+
+type RecordRequest = Pick<RouteRequest, 'account' | 'page'> & { readonly query: Record<string, unknown> };
+const listRecords =
+  (kind: PushRecordDoc['kind']) =>
+  async ({ account, query, page }: RecordRequest, { store }: Hub) =>
+    listed(await store.pushes.records(account, { kind, ...recordQuery(query) }, page), recordOf);
+const exportRecords =
+  (kind: PushRecordDoc['kind']) =>
+  ({ account, query }: RecordRequest, { store }: Hub) =>
+    sendFile(writeCsv(rowsOf(kind, store.pushes.everyRecord(account, { kind, ...recordQuery(query) }))), {
+      ...{ name: 'push-records.csv', mediaType: 'text/csv; charset=utf-8' },
+    });
+const listHistory =
+  (kind: PushRecordDoc['kind']) =>
+  async (
+    { account, query: { sku, ...query } }: RecordRequest & { readonly query: { readonly sku: string } },
+    { store }: Hub,
+  ) => {
+    const items = await store.pushes.history(account, { kind, sku, ...withoutUndefined(query) });
+    return listed({ items, nextCursor: null }, historyOf);
+  };
 
 export const stockPushRoutes = [
   route({
@@ -288,18 +315,7 @@ export const stockPushRoutes = [
     query: storeFilter,
     paged: true,
     answers: { 200: listOf(pushRecord) },
-    handle: async ({ account, query, page }, { store }) =>
-      listed(
-        await store.pushes.records(
-          account,
-          {
-            kind: 'store',
-            ...recordQuery(query),
-          },
-          page,
-        ),
-        recordOf,
-      ),
+    handle: listRecords('store'),
   }),
   route({
     method: 'get',
@@ -309,8 +325,7 @@ export const stockPushRoutes = [
     summary: 'The same as a file',
     query: storeFilter,
     answers: { 200: fileAnswer(['text/csv']) },
-    handle: ({ account, query }, { store }) =>
-      fileOf('store', store.pushes.everyRecord(account, { kind: 'store', ...recordQuery(query) })),
+    handle: exportRecords('store'),
   }),
   route({
     method: 'get',
@@ -320,14 +335,7 @@ export const stockPushRoutes = [
     summary: 'The newest 30 pushes of a SKU, per store; at most 30 days back',
     query: z.strictObject({ sku: skuCode, store: id.optional() }),
     answers: { 200: listOf(pushHistory) },
-    async handle({ account, query }, { store }) {
-      const items = await store.pushes.history(account, {
-        kind: 'store',
-        sku: query.sku,
-        ...withoutUndefined({ store: query.store }),
-      });
-      return listed({ items, nextCursor: null }, historyOf);
-    },
+    handle: listHistory('store'),
   }),
   route({
     method: 'get',
@@ -338,18 +346,7 @@ export const stockPushRoutes = [
     query: distributorFilter,
     paged: true,
     answers: { 200: listOf(pushRecord) },
-    handle: async ({ account, query, page }, { store }) =>
-      listed(
-        await store.pushes.records(
-          account,
-          {
-            kind: 'distributor',
-            ...recordQuery(query),
-          },
-          page,
-        ),
-        recordOf,
-      ),
+    handle: listRecords('distributor'),
   }),
   route({
     method: 'get',
@@ -359,8 +356,7 @@ export const stockPushRoutes = [
     summary: 'The same as a file',
     query: distributorFilter,
     answers: { 200: fileAnswer(['text/csv']) },
-    handle: ({ account, query }, { store }) =>
-      fileOf('distributor', store.pushes.everyRecord(account, { kind: 'distributor', ...recordQuery(query) })),
+    handle: exportRecords('distributor'),
   }),
   route({
     method: 'get',
@@ -370,13 +366,6 @@ export const stockPushRoutes = [
     summary: 'The newest 30 pushes of a distribution product, per distributor; at most 30 days back',
     query: z.strictObject({ sku: skuCode, distributor: id.optional() }),
     answers: { 200: listOf(pushHistory) },
-    async handle({ account, query }, { store }) {
-      const items = await store.pushes.history(account, {
-        kind: 'distributor',
-        sku: query.sku,
-        ...withoutUndefined({ distributor: query.distributor }),
-      });
-      return listed({ items, nextCursor: null }, historyOf);
-    },
+    handle: listHistory('distributor'),
   }),
 ];

@@ -40,6 +40,12 @@ export const skuCode = z
   .regex(ONE_LINE, 'must not hold control characters')
   .regex(/^\S(?:.*\S)?$/u, 'must not begin or end with a space');
 
+/** A time that is given, with `Z` or an offset. */
+export const instant = z.iso
+  .datetime({ offset: true })
+  .transform((text) => new Date(text))
+  .openapi({ type: 'string', format: 'date-time' });
+
 /** A list that names each thing once. @param options.what such a thing, for the problem; `least` is 1 where absent */
 export const listOfDistinct = <Item extends z.ZodType>(
   item: Item,

@@ -3,6 +3,7 @@
  * that were printed. Contract: orders.md, Supply orders.
  */
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { ClientSession } from 'mongoose';
 import { HubError } from '../../domain/failures';
 import { labelSourceOf } from '../../domain/labels';
@@ -10,10 +11,6 @@ import type { PackageStatus } from '../../domain/orders';
 import { type Database, found } from '../database';
 import type { PackageDoc, SupplyOrderDoc } from '../models/documents';
 import { createFileRepository, type StoredFile } from './files';
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
-}
 
 /** Too late for another label. */
 const OVER: readonly PackageStatus[] = ['shipped', 'completed', 'recalled', 'cancelled'];
@@ -90,7 +87,7 @@ export function createLabelRepository(db: Database) {
     async keep(row: SupplyOrderDoc, label: Buffer): Promise<void> {
       const hash = createHash('sha256').update(label).digest('hex');
       if (row.printed?.hash === hash) return;
-      const file = await files.receive(row.supplier, once(label), label.length);
+      const file = await files.receive(row.supplier, Readable.from([label]), label.length);
       const old = await db.transact(async (session) => {
         const there = found(await models.supplyOrders.findById(row._id).session(session).lean(), 'supply order');
         // Printed twice at once: one of the files belongs to nothing, and the sweep removes it.
