@@ -31,7 +31,7 @@ const LOOK_MS = 100;
 const LONGEST_DRAIN_MS = 900_000;
 /** Fewer for a look at whether it runs. */
 const CHANGES_PER_SECOND = Number(process.env.BENCH_CHANGES_PER_SECOND ?? 50);
-const PHASE_SECONDS = Number(process.env.BENCH_PHASE_SECONDS ?? 10);
+const PHASE_SECONDS = Number(process.env.BENCH_PHASE_SECONDS ?? 20);
 const PHASES = 2;
 /** The SKUs that change at a steady rate: two items of each store. */
 const BUSY_SKUS = 100;
