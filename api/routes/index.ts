@@ -17,9 +17,10 @@ import { partnershipRoutes } from './partnerships';
 import { pricingRoutes } from './pricing';
 import { productRoutes } from './products';
 import { pushPreviewRoutes } from './push-preview';
+import { pushRecordRoutes } from './push-records';
+import { pushRuleRoutes } from './push-rules';
 import { returnRoutes } from './returns';
 import { statementRoutes } from './statements';
-import { stockPushRoutes } from './stock-push';
 import { stockPushNowRoutes } from './stock-pushes';
 import { storeRoutes } from './stores';
 import { supplierPushRuleRoutes } from './supplier-push-rule';
@@ -46,7 +47,8 @@ export const ROUTES: readonly Route[] = [
   ...pricingRoutes,
   ...visibilityRoutes,
   ...storeRoutes,
-  ...stockPushRoutes,
+  ...pushRuleRoutes,
+  ...pushRecordRoutes,
   // Before what takes any order's or operation's id in their place.
   ...bulkRoutes,
   ...stockPushNowRoutes,

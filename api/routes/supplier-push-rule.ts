@@ -5,7 +5,7 @@ import { withoutUndefined } from '../input';
 import { ok, route } from '../route';
 import { id, quantity, warning } from '../schemas/values';
 import { z } from '../schemas/zod';
-import { lowStockWarnings } from './stock-push';
+import { lowStockWarnings } from './push-rules';
 
 const settings = {
   zeroBelow: quantity.nullable().optional().openapi({ description: 'Below this, every distributor gets 0' }),
