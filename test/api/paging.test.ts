@@ -67,6 +67,24 @@ describe('lists', () => {
     expect([all.body.items.length, all.body.nextCursor]).toEqual([51, null]);
   });
 
+  it('of orders keep to when they were placed: from a time on, and before another, in any zone', async () => {
+    const buyer = await addAccount(api, 'Buyer');
+    await expectStatus(as(api, buyer).post('/v1/skus', { sku: 'S', name: 'S' }), 201);
+    const days = ['2026-11-01T00:00:00Z', '2026-11-02T08:00:00+08:00', '2026-11-03T00:00:00Z'];
+    for (const [index, placedAt] of days.entries()) {
+      const order = { number: `N${index + 1}`, currency: 'MYR', shipping: 'platform_logistics', placedAt };
+      await expectStatus(as(api, buyer).post('/v1/orders', { ...order, lines: [{ sku: 'S', quantity: 1 }] }), 201);
+    }
+    const numbers = async (query: string) =>
+      (await expectStatus(as(api, buyer).get(`/v1/orders?${query}`), 200)).body.items
+        .map((one: { number: string }) => one.number)
+        .sort();
+    expect(await numbers('placedFrom=2026-11-02T00:00:00Z')).toEqual(['N2', 'N3']);
+    expect(await numbers('placedBefore=2026-11-02T00:00:00Z')).toEqual(['N1']);
+    const first = encodeURIComponent('2026-11-01T08:00:00+08:00');
+    expect(await numbers(`placedFrom=${first}&placedBefore=2026-11-03T00:00:00Z`)).toEqual(['N1', 'N2']);
+  });
+
   it('refuse a cursor that was changed, comes from another list, or from another account', async () => {
     const { body } = await expectStatus(as(api, owner).get('/v1/skus?limit=1'), 200);
     const cursor = body.nextCursor as string;
