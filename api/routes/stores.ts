@@ -130,6 +130,8 @@ const storeRoutesProper = [
     async handle({ account, params }, hub) {
       const { _id } = await hub.store.stores.disconnect(account, params.id);
       await startStored(hub, () => hub.processes.stopPolling(_id));
+      // One that is parked has nothing to wait for any more.
+      await tellLane(hub, _id, 'disconnection');
       return noContent;
     },
   }),
@@ -178,23 +180,30 @@ const storeRoutesProper = [
   }),
 ];
 
-/**
- * Events that came before the shop was connected are taken in; a lane that waits for its owner goes on; any other hears
- * that it can.
- */
-async function goOn({ store, processes, logger }: Hub, row: StoreDoc): Promise<void> {
-  const lane = storeLaneId(row._id);
+/** A lane that waits for somebody's decision goes on; any other hears that it can. Best effort: it can be retried by hand. */
+async function tellLane({ store, processes, logger }: Hub, id: string, by: string): Promise<void> {
+  const lane = storeLaneId(id);
+  try {
+    if ((await store.lanes.parkedAmong([lane])).has(lane)) await processes.decide(lane, 'retry', by);
+    else processes.wakeLanes([lane]);
+  } catch (error) {
+    logger.warn('Lane not told of its store', { store: id, error });
+  }
+}
+
+/** Events that came before the shop was connected are taken in, and its lane goes on. */
+async function goOn(hub: Hub, row: StoreDoc): Promise<void> {
+  const { store, processes, logger } = hub;
   try {
     await processes.startPolling(row._id);
     const routed = { id: row._id, account: row.account };
     for (const order of await store.inbox.route(row.platform, row.shopId ?? '', routed))
       processes.takeInOrder(row._id, order);
-    if ((await store.lanes.parkedAmong([lane])).has(lane)) await processes.decide(lane, 'retry', 'authorisation');
-    else processes.wakeLanes([lane]);
   } catch (error) {
-    // The store is connected; the lane can still be retried by hand.
-    logger.warn('Lane not told of the new authorisation', { store: row._id, error });
+    // The store is connected; the sweep takes up what is left.
+    logger.warn('Store not polled after its authorisation', { store: row._id, error });
   }
+  await tellLane(hub, row._id, 'authorisation');
 }
 
 const listingRoutes = [

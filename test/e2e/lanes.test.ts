@@ -327,6 +327,9 @@ describe('the lanes of an account', () => {
       }),
     );
     await expectReply(owner.call.delete(`/stores/${shopee.id}`), 204);
+    await eventually(async () =>
+      expect((await owner.call.get(laneOf(shopee))).body).toMatchObject({ status: 'done', error: null }),
+    );
     await ended(waiting, { accepted: 2, skipped: 2 });
     await hub.control.clearFaults('shopee');
     const since = Date.now();
