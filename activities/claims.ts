@@ -3,13 +3,13 @@ import { claimLaneId } from '../domain/process-ids';
 import type { ActivityDeps } from './deps';
 
 /** Partnerships looked at in one step: each is one short transaction. */
-export const CLAIM_PAGE = 20;
+const CLAIM_PAGE = 20;
 
 /** What settling needs; the request that made the change does the first page itself. */
 type SettleDeps = Pick<ActivityDeps, 'store' | 'processes'>;
 
 /** One page of a supplier's partnerships; wakes the lanes of what moved. @returns whether there are partnerships left */
-export async function settleClaimPage({ store, processes }: SettleDeps, supplier: string): Promise<boolean> {
+async function settleClaimPage({ store, processes }: SettleDeps, supplier: string): Promise<boolean> {
   const { lanes, more } = await store.claims.settle(supplier, CLAIM_PAGE);
   processes.wakeLanes(lanes);
   return more;

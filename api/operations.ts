@@ -36,7 +36,7 @@ export const operationOf = (row: OperationDoc) => ({
 
 export const operationAnswer = z.object({ operation: operationSchema });
 
-export const operationLocation = (id: string) => `/v1/operations/${encodeURIComponent(id)}`;
+const operationLocation = (id: string) => `/v1/operations/${encodeURIComponent(id)}`;
 
 /** Lists an operation before its workflow is started. A repeat finds it as it is. */
 export async function listOperation(hub: Hub, account: string, start: OperationStart): Promise<OperationDoc> {

@@ -52,7 +52,7 @@ function plainError(error: Error, depth: number): Record<string, unknown> {
 }
 
 /** A copy of the value that is safe to write: bounded in depth and length, without secrets and personal data. */
-export function redact(value: unknown, depth = 0): unknown {
+function redact(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return redactText(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'function' || typeof value === 'symbol') return `[${typeof value}]`;

@@ -2,7 +2,7 @@
 import { isHidden, REDACTED, redactSecrets } from './redaction';
 
 /** The longest text that a row keeps of an object. */
-export const AUDIT_OBJECT_MOST = 16_000;
+const AUDIT_OBJECT_MOST = 16_000;
 const MOST_ITEMS = 100;
 const MOST_DEPTH = 8;
 const MOST_TEXT = 500;

@@ -4,7 +4,7 @@
  */
 import { CURRENCY_DECIMALS, type Currency, parseDecimal } from './money';
 
-export const IMPORT_KINDS = ['skus', 'prices'] as const;
+const IMPORT_KINDS = ['skus', 'prices'] as const;
 export type ImportKind = (typeof IMPORT_KINDS)[number];
 export const FILE_FORMATS = ['csv', 'xlsx'] as const;
 export type FileFormat = (typeof FILE_FORMATS)[number];
@@ -24,7 +24,7 @@ export const COLUMNS = {
 const REQUIRED: Record<ImportKind, readonly string[]> = { skus: ['sku', 'name'], prices: ['sku'] };
 
 /** Why a file can't be taken as a table at all. */
-export const FILE_PROBLEMS = [
+const FILE_PROBLEMS = [
   'empty',
   'not_utf8',
   'bad_csv',

@@ -89,7 +89,7 @@ export const NO_PRICE = { reason: 'price_missing', missing: ['price_missing'] } 
 export const NO_RATE = 'exchange_rate_missing' as const;
 
 /** In whole units of the settlement currency. What comes to more, by a slip in a rate or a percent, is no price. */
-export const LARGEST_PRICE = 1_000_000_000_000n;
+const LARGEST_PRICE = 1_000_000_000_000n;
 
 const exceeds = ({ numerator, denominator }: Fraction, most: bigint) => numerator > most * denominator;
 
@@ -97,7 +97,7 @@ const percentOf = (text: string): Fraction =>
   multiply(fractionOf(text) ?? { numerator: 0n, denominator: 1n }, { numerator: 1n, denominator: 100n });
 
 /** What a level makes of a base price, exact; null where its amount is in another currency than the base price. */
-export function applyLevel(rule: LevelRule, base: Money): Fraction | null {
+function applyLevel(rule: LevelRule, base: Money): Fraction | null {
   const value = units(base);
   if (rule.kind === 'percentOfBase') return multiply(value, percentOf(rule.percent));
   if (rule.kind === 'basePlusPercent') return plus(value, multiply(value, percentOf(rule.percent)));
@@ -105,7 +105,7 @@ export function applyLevel(rule: LevelRule, base: Money): Fraction | null {
 }
 
 /** A level's rule in words. */
-export function describeLevelRule(rule: LevelRule): string {
+function describeLevelRule(rule: LevelRule): string {
   if (rule.kind === 'percentOfBase') return `${rule.percent} % of the base price`;
   if (rule.kind === 'basePlusPercent') return `base price plus ${rule.percent} %`;
   const { amount, currency } = rule.amount;

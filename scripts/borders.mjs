@@ -201,7 +201,7 @@ function typescriptFiles(folder) {
 }
 
 /** All breaches below the folder, one line each. */
-export function findBreaches(root) {
+function findBreaches(root) {
   const rooms = ROOMS.map((room) => join(root, room)).filter((folder) => existsSync(folder));
   return rooms.flatMap(typescriptFiles).flatMap((file) => breachesOf(root, file));
 }

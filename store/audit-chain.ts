@@ -20,7 +20,7 @@ export interface ChainHead {
 }
 
 /** The hash of a row at a place of the chain. Reads what the row says and nothing else of it. */
-export function rowHash(seq: number, prev: string, row: Omit<AuditRowDoc, '_id' | 'prev' | 'hash'>): string {
+function rowHash(seq: number, prev: string, row: Omit<AuditRowDoc, '_id' | 'prev' | 'hash'>): string {
   const content = {
     seq,
     id: row.id,

@@ -39,7 +39,7 @@ import { createSubscriptionRepository } from './repositories/subscriptions';
 import { createVerificationRepository } from './repositories/verification';
 import { createVisibilityRepository } from './repositories/visibility';
 
-export function createStore(database: Database) {
+function createStore(database: Database) {
   const orders = createOrderRepository(database);
   return {
     database,

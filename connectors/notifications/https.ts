@@ -17,7 +17,7 @@ const ANSWER_BYTES = 64 * 1024;
 const LONGEST_RETRY_AFTER_MS = 24 * 60 * 60 * 1000;
 
 /** What a receiver gets. */
-export function callBody(message: OutsideMessage): string {
+function callBody(message: OutsideMessage): string {
   return JSON.stringify({
     type: `notification.${message.event}`,
     timestamp: message.at,

@@ -23,7 +23,7 @@ import { ENGINE_PINS, type EngineName, type EnginePin, type Wheel } from './pins
 
 const run = promisify(execFile);
 /** Where fetched engines live, shared by all data folders of this checkout. */
-export const ENGINES_FOLDER = resolve(__dirname, '../../.engines');
+const ENGINES_FOLDER = resolve(__dirname, '../../.engines');
 const FETCH_LIMIT_MS = 15 * 60_000;
 const MEGABYTE = 1_000_000;
 

@@ -56,7 +56,7 @@ export interface Engines {
 }
 
 /** The engines that the environment names. */
-export function givenEngines(env: NodeJS.ProcessEnv = process.env): GivenEngines {
+function givenEngines(env: NodeJS.ProcessEnv = process.env): GivenEngines {
   return {
     temporalAddress: env.TEMPORAL_ADDRESS || undefined,
     temporalNamespace: env.TEMPORAL_NAMESPACE || undefined,

@@ -48,7 +48,7 @@ function commandOf(pid: string): string {
 }
 
 /** Waits until the process is gone. False when it still lives after the given time. */
-export async function waitUntilGone(pid: number, identity: string | undefined, limitMs: number): Promise<boolean> {
+async function waitUntilGone(pid: number, identity: string | undefined, limitMs: number): Promise<boolean> {
   const deadline = Date.now() + limitMs;
   for (;;) {
     const now = await processIdentity(pid);

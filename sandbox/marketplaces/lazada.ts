@@ -333,7 +333,7 @@ function findOrder(world: World, shop: SandboxShop, parameters: Readonly<Record<
 }
 
 /** `2026-11-21 20:00:00 +0800`, as the vendor writes times. */
-export function lazadaTime(time: number): string {
+function lazadaTime(time: number): string {
   return `${new Date(time + 8 * 3600_000).toISOString().slice(0, 19).replace('T', ' ')} +0800`;
 }
 

@@ -28,7 +28,7 @@ const ORDER_WINDOW_S = 15 * 24 * 3600;
 const LOST_PER_CALL = 100;
 const LOST_KEPT_MS = 3 * 24 * 3600_000;
 
-export const SHOPEE_STATUS: Readonly<Record<SandboxOrderState, string>> = {
+const SHOPEE_STATUS: Readonly<Record<SandboxOrderState, string>> = {
   unpaid: 'UNPAID',
   ready_to_ship: 'READY_TO_SHIP',
   to_pickup: 'PROCESSED',

@@ -1084,7 +1084,7 @@ export interface NotificationSubscriptionDoc {
   updatedAt: Date;
 }
 
-export const DELIVERY_STATUSES = ['pending', 'parked', 'sent', 'failed'] as const;
+const DELIVERY_STATUSES = ['pending', 'parked', 'sent', 'failed'] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
 /** One notification on its way to one channel. `_id` is derived from both, and is what receivers tell a repeat by. */

@@ -14,7 +14,7 @@ export interface PriceTerms {
 }
 
 /** The rate from base to settlement currency; catalogue.md: a fixed one counts for its direction only. */
-export function fixedRate(supplier: SupplierDoc, to: Currency): RateFound | null {
+function fixedRate(supplier: SupplierDoc, to: Currency): RateFound | null {
   if (supplier.baseCurrency === to) return { value: { numerator: 1n, denominator: 1n }, text: '1', source: 'same' };
   const fixed = supplier.rates.find((rate) => rate.from === supplier.baseCurrency && rate.to === to);
   const value = fixed ? fractionOf(fixed.rate) : null;

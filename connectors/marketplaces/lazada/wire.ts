@@ -38,7 +38,7 @@ export type LazadaTokens = z.infer<typeof lazadaTokens>;
 
 export const lazadaSeller = z.object({ data: z.object({ name: z.string() }) });
 
-export const lazadaSku = z.object({
+const lazadaSku = z.object({
   SkuId: wireId,
   SellerSku: z.string().nullish(),
   ShopSku: z.string().nullish(),
@@ -54,7 +54,7 @@ export const lazadaSku = z.object({
 });
 export type LazadaSku = z.infer<typeof lazadaSku>;
 
-export const lazadaProduct = z.object({
+const lazadaProduct = z.object({
   item_id: wireId,
   status: z.string().nullish(),
   attributes: z.object({ name: z.string().nullish() }).nullish(),

@@ -40,7 +40,7 @@ const stockInfo = z
   })
   .optional();
 
-export const shopeeItem = z.object({
+const shopeeItem = z.object({
   item_id: wireId,
   item_name: z.string(),
   item_sku: z.string().nullish(),
@@ -85,7 +85,7 @@ export const shopeeStockAnswer = z.object({
 });
 export type ShopeeStockAnswer = z.infer<typeof shopeeStockAnswer>;
 
-export const shopeeOrder = z.object({
+const shopeeOrder = z.object({
   order_sn: z.string().min(1),
   order_status: z.string(),
   currency: z.string(),
