@@ -390,10 +390,6 @@ export function createClaimRepository(db: Database) {
       return rows.map(({ _id }) => _id);
     },
 
-    async ofPartnership(distributor: string, partnership: string): Promise<ClaimDoc[]> {
-      return models.claims.find({ distributor, partnership }).lean();
-    },
-
     /** How many distributors have an active, an inactive and a stopped claim on a product, whichever partnership it is of. */
     async counts(supplier: string, sku: string): Promise<{ active: number; inactive: number; stopped: number }> {
       const rows = await models.claims

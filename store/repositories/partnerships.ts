@@ -208,13 +208,6 @@ export function createPartnershipRepository(db: Database) {
       return supplier(account);
     },
 
-    setBaseCurrency,
-    confirmProducts,
-    confirmPushRule: (account: string) => completeStep(account, 'push-rule', {}),
-    setBigshop,
-    confirmPricing,
-    setFees,
-
     /** Completes one step, each checked as its own function says. 409 `setup_incomplete`, `base_currency_fixed`; 422. */
     completeSetup(account: string, command: SetupCommand): Promise<SupplierDoc> {
       switch (command.step) {

@@ -130,10 +130,13 @@ describe(`a random day (SEED=${SEED})`, () => {
       price: 500,
       fees: { stockOut: 30, logistics: 20 },
     });
-    await hub.store.partnerships.setFees(supplier.id, {
-      stockOut: { by: 'package', amount: myr(30) },
-      logistics: { amount: myr(20) },
-      stockInReturn: { by: 'quantity', amount: myr(7) },
+    await hub.store.partnerships.completeSetup(supplier.id, {
+      step: 'fees',
+      fees: {
+        stockOut: { by: 'package', amount: myr(30) },
+        logistics: { amount: myr(20) },
+        stockInReturn: { by: 'quantity', amount: myr(7) },
+      },
     });
     const distributors = [
       await makeDistributor(hub, supplier, { creditLimit: LONG ? 400_000 : 40_000 }),

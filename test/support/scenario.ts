@@ -40,7 +40,7 @@ export async function makeSupplier({ store }: Hub, options: SupplierOptions = {}
   const id = account._id;
   await store.accounts.change(id, { inventoryEnabled: true });
   await store.partnerships.activate(id);
-  await store.partnerships.setBaseCurrency(id, currency);
+  await store.partnerships.completeSetup(id, { step: 'base-currency', currency });
   const warehouse = (await store.catalogue.addWarehouse(id, { name: 'Main' }))._id;
   for (const sku of skus) {
     await store.catalogue.addSku(id, { sku, name: `${sku} name`, components: [] });
@@ -61,14 +61,17 @@ export async function makeSupplier({ store }: Hub, options: SupplierOptions = {}
   );
   for (const sku of skus) await store.products.publish(id, sku, 1);
   const amount = (value: number) => ({ amount: value, currency });
-  await store.partnerships.confirmProducts(id);
-  await store.partnerships.confirmPushRule(id);
-  await store.partnerships.setBigshop(id, { name: 'BigShop', contact: 'ops' });
-  await store.partnerships.confirmPricing(id);
-  await store.partnerships.setFees(id, {
-    stockOut: { by: options.fees?.stockOutBy ?? 'package', amount: amount(options.fees?.stockOut ?? 0) },
-    logistics: { amount: amount(options.fees?.logistics ?? 0) },
-    stockInReturn: { by: 'package', amount: amount(0) },
+  await store.partnerships.completeSetup(id, { step: 'products' });
+  await store.partnerships.completeSetup(id, { step: 'push-rule' });
+  await store.partnerships.completeSetup(id, { step: 'bigshop', name: 'BigShop', contact: 'ops' });
+  await store.partnerships.completeSetup(id, { step: 'pricing' });
+  await store.partnerships.completeSetup(id, {
+    step: 'fees',
+    fees: {
+      stockOut: { by: options.fees?.stockOutBy ?? 'package', amount: amount(options.fees?.stockOut ?? 0) },
+      logistics: { amount: amount(options.fees?.logistics ?? 0) },
+      stockInReturn: { by: 'package', amount: amount(0) },
+    },
   });
   return { id, key, warehouse, skus };
 }
