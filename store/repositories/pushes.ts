@@ -140,12 +140,10 @@ export function createPushRepository(db: Database) {
      * @returns whether it may send; false where the call of an earlier one may still be on its way (`takeUpCall`)
      */
     async beginPass(store: string, pass: string): Promise<boolean> {
-      const isCalling = await db.transact(async (session) => {
-        const row = await models.storeCalls.findById(store).session(session).lean();
-        await models.storeCalls.updateOne({ _id: store }, { $set: { pass } }, { session, upsert: true });
-        return typeof row?.caller === 'string';
-      });
-      return !isCalling || takeUpCall(store);
+      const before = await models.storeCalls
+        .findByIdAndUpdate(store, { $set: { pass } }, { upsert: true, returnDocument: 'before' })
+        .lean();
+      return !before?.caller || takeUpCall(store);
     },
     takeUpCall,
 
