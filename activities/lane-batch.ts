@@ -48,6 +48,11 @@ interface Plan {
   readonly skipped: DueDoc[];
 }
 
+interface Caller extends LaneCaller {
+  /** Told just before each call; the pace is counted from it. */
+  calling(): void;
+}
+
 /** The rules that each mark is pushed under: the current ones, or those that its order keeps. */
 type RulesOf = (due: DueDoc) => readonly PushRule[];
 
@@ -153,24 +158,27 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
    * @param listings whose quantities it carries
    */
   function callFor<T>(
-    { store: id, pass }: LaneCaller,
+    { store: id, pass, calling }: Caller,
     listings: readonly string[],
     work: (connector: MarketplaceConnector, shop: ShopAccess) => Promise<T>,
   ): Promise<T> {
     return access.call(id, async (connector, shop) => {
       await store.pushes.calling(id, pass, listings, connector.longestWriteMs);
+      // Not sooner: how long the note takes is no part of the pace that the platform sees.
+      calling();
       try {
         return await work(connector, shop);
       } catch (error) {
         const isUnwritten = isPlatformError(error) && !error.options.outcomeUnknown;
-        await store.pushes.called(id, pass, isUnwritten ? [] : listings);
+        // Where that can not be noted, the next pass takes the call up; what the platform said is not lost for it.
+        await store.pushes.called(id, pass, isUnwritten ? [] : listings).catch(() => {});
         throw error;
       }
     });
   }
 
   /** What is refused as a whole call is refused for each of its entries. */
-  async function callStock(caller: LaneCaller, entries: readonly StockEntry[]): Promise<readonly StockResult[]> {
+  async function callStock(caller: Caller, entries: readonly StockEntry[]): Promise<readonly StockResult[]> {
     if (entries.length === 0) return [];
     const keys = entries.map(({ key }) => key);
     return callFor(caller, keys, async (connector, shop) => {
@@ -205,7 +213,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
     if (ceased.length > 0) await store.preOrders.clear(row._id, ceased);
   }
 
-  async function callPreOrder(caller: LaneCaller, itemId: string, on: boolean, daysToShip: number): Promise<void> {
+  async function callPreOrder(caller: Caller, itemId: string, on: boolean, daysToShip: number): Promise<void> {
     await callFor(caller, [], (connector, shop) => connector.setPreOrder(shop, { itemId, on, daysToShip }));
     await store.pushes.called(caller.store, caller.pass, []);
   }
@@ -225,7 +233,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
    * Puts items into pre-order before their quantities are raised. Where the platform refuses, they get what they would
    * have without it.
    */
-  async function turnOn(caller: LaneCaller, send: readonly Planned[]): Promise<Planned[]> {
+  async function turnOn(caller: Caller, send: readonly Planned[]): Promise<Planned[]> {
     const wanted = send.filter(({ listing, preOrder }) => preOrder?.on && differs(listing, preOrder));
     const refusals = new Map<string, string>();
     for (const item of new Set(wanted.map(({ listing }) => listing.item))) {
@@ -254,7 +262,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
   }
 
   /** Takes listings out of pre-order after their quantities were lowered; an item only with the last of its listings. */
-  async function turnOff(caller: LaneCaller, lowered: readonly Planned[]): Promise<void> {
+  async function turnOff(caller: Caller, lowered: readonly Planned[]): Promise<void> {
     const off = lowered.filter(leavesPreOrder);
     if (off.length === 0) return;
     const items = [...new Set(off.map(({ listing }) => listing.item))];
@@ -281,7 +289,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
    * so. What the platform puts off meanwhile, or another floor, has no record: it is tried again.
    */
   async function sendFloors(
-    caller: LaneCaller,
+    caller: Caller,
     send: readonly Planned[],
     answers: readonly StockResult[],
   ): Promise<RecordEntry[]> {
@@ -337,9 +345,9 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
     dropWithout,
 
     /**
-     * One batch: one stock call, and the pre-order calls that go with it. `calling` is told just before the first of them
-     * and before the stock call, which the pace is counted from.
+     * One batch: one stock call, and the pre-order calls that go with it.
      * @param pass the pass of the store's lane that it is of: see `PushRepository.beginPass`
+     * @param calling told just before each call; the pace is counted from it
      * @returns false where nothing had to be sent
      */
     async sendBatch(
@@ -350,7 +358,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       calling: () => void,
     ): Promise<boolean> {
       const { capabilities } = access.connectorOf(row.platform);
-      const caller = { store: row._id, pass };
+      const caller = { store: row._id, pass, calling };
       const { send: all, settled, skipped } = await plan(row, capabilities, due, rulesOf);
       await keepStates(row, [...settled, ...all]);
       await store.pushes.stand(settled.map(({ listing, quantity, rule }) => ({ id: listing._id, quantity, rule })));
@@ -361,10 +369,8 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
       );
       await dropWithout(skipped, 'skipped');
       if (all.length === 0) return false;
-      calling();
       const send = await turnOn(caller, all);
       const writing = send.filter(({ writes }) => writes);
-      calling();
       const answers = await callStock(
         caller,
         writing.map((item) => entryFor(item, item.quantity)),
@@ -386,7 +392,7 @@ export function createBatchSender({ store, access }: Pick<ActivityDeps, 'store' 
 
   /** What one call did not end: floors, listings that leave pre-order, and what the platform asked to try again. */
   async function finish(
-    caller: LaneCaller,
+    caller: Caller,
     left: readonly Planned[],
     answered: readonly RecordEntry[],
     answers: readonly StockResult[],

@@ -3,6 +3,7 @@ import { createBatchSender } from '../../activities/lane-batch';
 import type { StoreAccess } from '../../activities/tokens';
 import { LAZADA_CAPABILITIES } from '../../connectors/marketplaces/lazada/client';
 import { type MarketplaceConnector, PlatformError, type StockEntry, type StockResult } from '../../connectors/port';
+import { HubError } from '../../domain/failures';
 import { newId } from '../../domain/ids';
 import { storeLaneId } from '../../domain/process-ids';
 import { type Hub, startHub } from '../support/hub';
@@ -38,6 +39,7 @@ async function makeScene(skus: readonly string[]) {
     skus: { kind: 'list', skus: skus.slice(0, -1) },
   });
   let answer: (entries: readonly StockEntry[]) => StockResult[] = accept;
+  let onCalling = () => {};
   const calls: StockEntry[][] = [];
   const connector = {
     capabilities: LAZADA_CAPABILITIES,
@@ -63,7 +65,7 @@ async function makeScene(skus: readonly string[]) {
       pass,
       () => rules,
       batch,
-      () => {},
+      () => onCalling(),
     );
   };
   const count = (sku: string, quantity: number) =>
@@ -81,6 +83,9 @@ async function makeScene(skus: readonly string[]) {
     listingOf,
     onCall(next: typeof answer) {
       answer = next;
+    },
+    onCalling(next: typeof onCalling) {
+      onCalling = next;
     },
     /** Another pass of the lane, as where this one was taken for dead. */
     async otherPass() {
@@ -142,6 +147,38 @@ test('what was certainly not written is known; what may have been is not', async
     await scene.send();
     expect(scene.calls.slice(1).flatMap((entries) => entries.map(({ quantity }) => quantity))).toEqual(again);
   }
+});
+
+test('the pace is counted from the call itself, which has been noted by then', async () => {
+  const scene = await makeScene(['SENT', 'NO-RULE']);
+  await scene.count('SENT', 9);
+  const order: string[] = [];
+  const { calling } = hub.store.pushes;
+  const noting = jest.spyOn(hub.store.pushes, 'calling').mockImplementation(async (...given) => {
+    await calling(...given);
+    order.push('noted');
+  });
+  scene.onCalling(() => order.push('calling'));
+  scene.onCall((entries) => {
+    order.push('called');
+    return accept(entries);
+  });
+  await scene.send();
+  noting.mockRestore();
+  expect(order).toEqual(['noted', 'calling', 'called']);
+});
+
+test('what the platform said is kept where the end of its call can not be noted', async () => {
+  const scene = await makeScene(['SENT', 'NO-RULE']);
+  await scene.count('SENT', 9);
+  scene.onCall(() => {
+    throw new PlatformError('throttled', 'lazada', 'E429', 'Later');
+  });
+  const away = jest.spyOn(hub.store.pushes, 'called').mockRejectedValueOnce(new HubError('unavailable', 'away'));
+  await expect(scene.send()).rejects.toMatchObject({ kind: 'throttled' });
+  away.mockRestore();
+  // It counts as out until the next pass has taken it up.
+  expect(await scene.openCall()).toEqual([scene.listingOf('SENT')]);
 });
 
 describe('a floor', () => {
