@@ -32,10 +32,11 @@ interface Origin {
 }
 
 export interface Trace {
-  /** Runs what the request asks for, once it is known to be allowed, well-formed and no repeat. */
+  /**
+   * Runs what the request asks for, once it is known to be allowed, well-formed and no repeat. Holds the answer back until the
+   * row is written, or has waited long enough: also before it is kept for who asks again, since a repeat leaves no row.
+   */
   around(request: RouteRequest, handle: () => Promise<Answer>): Promise<Answer>;
-  /** Holds the answer back until the row is written, or has waited long enough. */
-  end<T>(answer: Promise<T>): Promise<T>;
   /** The request was refused before it came to be run. */
   refused(error: unknown): Promise<void>;
 }
@@ -189,6 +190,7 @@ export function createAuditTrail(hub: Hub, routes: readonly Route[]): AuditTrail
           throw error;
         }
         await writeDone(intent, request, answer);
+        await inTime(written);
         return answer;
       },
       async refused(error) {
@@ -197,11 +199,6 @@ export function createAuditTrail(hub: Hub, routes: readonly Route[]): AuditTrail
         const isKept = KEPT_REFUSALS.includes(FAILURES[code].status) && code !== 'idempotency_in_progress';
         if (written === null && isKept) writeFailure(intentOf(null, null), error);
         await inTime(written);
-      },
-      async end(answer) {
-        const result = await answer;
-        await inTime(written);
-        return result;
       },
     };
   }

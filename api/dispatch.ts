@@ -171,12 +171,7 @@ export function createDispatcher(hub: Hub, cursors: CursorSeal, trail: AuditTrai
         params: request.params as Record<string, string>,
       });
       try {
-        send(
-          response,
-          await (trace === null
-            ? answer(route, request, response, null)
-            : trace.end(answer(route, request, response, trace))),
-        );
+        send(response, await answer(route, request, response, trace));
       } catch (error) {
         await trace?.refused(error);
         throw error;
